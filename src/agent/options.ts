@@ -1,0 +1,29 @@
+/** What an agent can be told. Durations are in milliseconds. One AgentOptions is one command; each of its upstreams becomes an agent of its own. */
+import type { Logger } from '../shared/logger.ts';
+
+export interface AgentOptions {
+	/** The token that `slime hub register` printed. */
+	readonly token: string;
+	/** Addresses as users write them: `host:port` or `http(s)://[user[:password]@]host[:port][/path]`. */
+	readonly hubs: readonly string[];
+	/** As users write them; also `h2c://host:port` and `unix:/path`. */
+	readonly upstreams: readonly string[];
+	/** Most requests at an upstream at a time, 1 to 65,535. */
+	readonly numWorker: number;
+	/** Kept in the state folder when not given. The second and later upstreams get `-2`, `-3` … after it. */
+	readonly agentID?: string | undefined;
+	readonly reportHardware: boolean;
+	/** A PEM file trusted for hubs and https upstreams beside the system's roots. */
+	readonly ca?: string | undefined;
+	/** PEM files of the client certificate shown to the hub. */
+	readonly tlsCert?: string | undefined;
+	readonly tlsKey?: string | undefined;
+	/** Sent to the upstream as `Authorization: Bearer`. */
+	readonly upstreamToken?: string | undefined;
+	readonly stateDir?: string | undefined;
+	readonly connectTimeout: number;
+	readonly firstByteTimeout: number;
+	readonly drainTimeout: number;
+	readonly heartbeat: { readonly interval: number; readonly timeout: number };
+	readonly logger: Logger;
+}
