@@ -13,6 +13,24 @@ export function createLogger(level: LogLevel, to?: DestinationStream): Logger {
 	return to ? pino(loggerOptions(level), to) : pino(loggerOptions(level));
 }
 
+/** The program's own log on stdout: readable lines when that is a terminal, JSON lines otherwise. */
+export async function createConsoleLogger(level: LogLevel): Promise<Logger> {
+	const to = process.stdout.isTTY ? await readableLines() : undefined;
+	return createLogger(level, to);
+}
+
+/** @returns undefined where pino-pretty is not installed: an installation without it logs JSON on terminals too */
+async function readableLines(): Promise<DestinationStream | undefined> {
+	try {
+		const { default: pretty } = await import('pino-pretty');
+		// Synchronous, so that the last line before an exit is not lost.
+		return pretty({ destination: 1, sync: true, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l' });
+	} catch (error) {
+		if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
+		throw error;
+	}
+}
+
 function loggerOptions(level: LogLevel) {
 	return {
 		level,

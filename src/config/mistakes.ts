@@ -1,0 +1,54 @@
+/** What is wrong with a configuration, and where: one line a mistake. Knows no sources and no keys. */
+import { UsageError } from '../shared/errors.ts';
+
+/** Where a value came from: a flag, a variable, or a place in a file. */
+export interface Origin {
+	readonly source: 'flag' | 'variable' | 'file';
+	/** `--port`, `SLIME_HUB_PORT` or `FILE:LINE:COL`. */
+	readonly where: string;
+	/** Offset in the file, for the order of mistakes; 0 elsewhere. */
+	readonly offset: number;
+}
+
+/** A value as it was written: text, or a list of texts (with the origin of each) where the file has a list. */
+export interface Entry {
+	readonly value: string | readonly string[];
+	readonly origin: Origin;
+	readonly items?: readonly Origin[] | undefined;
+}
+
+export class Mistakes {
+	readonly #found: { readonly origin: Origin | undefined; readonly text: string }[] = [];
+
+	/**
+	 * @param key the key's path; it is named where the origin is a place, flags and variables name themselves
+	 * @param text never holds a secret
+	 */
+	add(origin: Origin | undefined, key: string | undefined, text: string): void {
+		const subject = key === undefined || (origin && origin.source !== 'file') ? '' : `${key}: `;
+		this.#found.push({ origin, text: `${subject}${text}` });
+	}
+
+	/** @throws ConfigError if there are any */
+	raise(): void {
+		if (this.#found.length === 0) return;
+		const place = (origin: Origin | undefined) =>
+			origin?.source === 'file' ? origin.offset : Number.POSITIVE_INFINITY;
+		const inOrder = this.#found.toSorted((a, b) => {
+			const [left, right] = [place(a.origin), place(b.origin)];
+			return left === right ? 0 : left - right;
+		});
+		throw new ConfigError(inOrder.map(({ origin, text }) => `${origin?.where ?? 'slime'}: ${text}`));
+	}
+}
+
+/** Every mistake of a configuration, a line each: `FILE:LINE:COL: …`, `--flag: …`, `VARIABLE: …` or `slime: …`. */
+export class ConfigError extends UsageError {
+	readonly mistakes: readonly string[];
+
+	constructor(mistakes: readonly string[]) {
+		super(mistakes.join('\n'));
+		this.name = 'ConfigError';
+		this.mistakes = mistakes;
+	}
+}

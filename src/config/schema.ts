@@ -1,0 +1,152 @@
+/** Every key that a configuration has, what it means and its default. Durations are milliseconds and sizes bytes once read. */
+import { z } from 'zod';
+import { parseHubAddress } from '../tunnel/address.ts';
+import {
+	agentId,
+	bearerToken,
+	boolean,
+	duration,
+	host,
+	integer,
+	listOf,
+	oneOf,
+	password,
+	path,
+	port,
+	portOrOff,
+	secret,
+	size,
+} from './values.ts';
+
+/** Shorter than this it would find dead what is only slow. */
+const LEAST_HEARTBEAT = 50;
+
+const heartbeat = z
+	.strictObject({
+		/** A tunnel without a byte for this long is asked for a sign of life. */
+		interval: duration(LEAST_HEARTBEAT).default(10_000),
+		/** How long the answer may take before the tunnel is given up. */
+		timeout: duration(LEAST_HEARTBEAT).default(5_000),
+	})
+	.prefault({});
+
+const queue = z
+	.strictObject({
+		/** Which requests wait for a worker: `header`, those that say Slime-Block; `always`, all but Slime-Block: 0. */
+		mode: oneOf('header', 'always').default('header'),
+		/** Most requests that may wait at a time. */
+		max: integer(0).default(1024),
+		/** How long a request may wait. */
+		timeout: duration().default(300_000),
+		/** Bytes of request bodies that waiting requests may hold, all together. */
+		maxBytes: size().default(256 * 2 ** 20),
+	})
+	.prefault({});
+
+const hub = z
+	.strictObject({
+		/** Signs and verifies agents' tokens; better in a file. */
+		secret: secret().optional(),
+		/** A file with the secret. */
+		secretFile: path().optional(),
+		/** The secret before this one: its tokens still work, none are made with it. */
+		previousSecret: secret().optional(),
+		/** A file with the secret before this one. */
+		previousSecretFile: path().optional(),
+		/** Address that applications and agents connect to. */
+		host: host().default('0.0.0.0'),
+		/** Port that applications and agents connect to; 0 is any free one. */
+		port: port().default(8080),
+		/** Most requests that may hold a worker at a time; 0 is no limit. */
+		concurrent: integer(0).default(0),
+		/** What applications must present; without one everybody may come in. */
+		appPassword: password().optional(),
+		/** A file with the app password. */
+		appPasswordFile: path().optional(),
+		/** Certificate chain, a PEM file; TLS on the hub's port. */
+		tlsCert: path().optional(),
+		/** Key of the certificate, a PEM file. */
+		tlsKey: path().optional(),
+		/** PEM file of the authority that signs agents' certificates; with it an agent must bring one. */
+		clientCa: path().optional(),
+		/** Address of the admin listener. */
+		adminHost: host().default('127.0.0.1'),
+		/** Port of the admin listener; 0 is any free one, `off` opens none. */
+		adminPort: portOrOff().default(8081),
+		/** Folder where the hub keeps what must survive a restart. */
+		stateDir: path().optional(),
+		/** Which requests wait for a worker, how many, how long. */
+		queue,
+		/** How a dead tunnel is noticed. */
+		heartbeat,
+		/** From a request's dispatch to the first byte of its response. */
+		firstByteTimeout: duration(1).default(600_000),
+		/** How long requests in progress may take to finish when the hub stops. */
+		drainTimeout: duration().default(30_000),
+		/** Most connections at a time. */
+		maxConnections: integer(1).default(10_000),
+		/** Most connections of one address at a time; 0 is no limit. */
+		maxConnectionsPerAddress: integer(0).default(0),
+	})
+	.prefault({});
+
+const agent = z
+	.strictObject({
+		/** The token that `slime hub register` printed; better in a file. */
+		token: bearerToken().optional(),
+		/** A file with the token. */
+		tokenFile: path().optional(),
+		/** Hubs to connect to, one or more: host:port or http(s)://[user[:password]@]host[:port][/path]. */
+		hub: listOf(parseHubAddress).optional(),
+		/** Services to serve, one or more, an agent each: as a hub, or h2c://host:port, or unix:/path. */
+		upstream: listOf((text) => text).optional(),
+		/** Most requests at an upstream at a time, 1 to 65535. */
+		numWorker: integer(1, 65_535).default(1),
+		/** Name of the agent at the hub; made once and kept in the state folder when left out. */
+		agentID: agentId().optional(),
+		/** Whether the hub is told what machine this is. */
+		reportHardware: boolean().default(true),
+		/** PEM file of authorities trusted beside the system's, for hubs and https upstreams. */
+		ca: path().optional(),
+		/** Client certificate for hubs that ask for one, a PEM file. */
+		tlsCert: path().optional(),
+		/** Key of the client certificate, a PEM file. */
+		tlsKey: path().optional(),
+		/** Sent to the upstream as Authorization: Bearer; better in a file. */
+		upstreamToken: bearerToken().optional(),
+		/** A file with the token for the upstream. */
+		upstreamTokenFile: path().optional(),
+		/** Folder where the agent keeps its id. */
+		stateDir: path().optional(),
+		/** How long connecting to an upstream may take. */
+		connectTimeout: duration(1).default(10_000),
+		/** From a request's start to the first byte of the upstream's response. */
+		firstByteTimeout: duration(1).default(600_000),
+		/** How long requests in progress may take to finish when the agent stops. */
+		drainTimeout: duration().default(30_000),
+		/** How a dead tunnel is noticed. */
+		heartbeat,
+	})
+	.prefault({});
+
+const log = z
+	.strictObject({
+		/** What is logged: trace, debug, info, warn, error or silent. */
+		level: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent').default('info'),
+	})
+	.prefault({});
+
+export const schema = z.strictObject({ hub, agent, log });
+
+/** Everything that was configured, defaults filled in. */
+export type Configuration = z.output<typeof schema>;
+
+/** Keys that name PEM files, read by whoever opens connections; here they only have to be readable. */
+export const PEM_FILES: ReadonlySet<string> = new Set([
+	'hub.tlsCert',
+	'hub.tlsKey',
+	'hub.clientCa',
+	'agent.ca',
+	'agent.tlsCert',
+	'agent.tlsKey',
+]);

@@ -1,0 +1,153 @@
+/** The kinds of values that a configuration has, each from text to what it means. Knows no keys; never repeats a secret. */
+import { z } from 'zod';
+import { parseDuration } from '../shared/duration.ts';
+import { UsageError } from '../shared/errors.ts';
+
+/** A longer timer would fire at once in Node. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+const quoted = (text: string) => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+
+function textTo<T>(parse: (text: string) => T) {
+	return z.string({ error: 'takes one value, not a list' }).transform((text, context) => {
+		const [value, fault] = attempt(parse, text);
+		if (value !== undefined) return value;
+		context.addIssue({ code: 'custom', message: fault });
+		return z.NEVER;
+	});
+}
+
+function attempt<T>(parse: (text: string) => T, text: string): [T, undefined] | [undefined, string] {
+	try {
+		return [parse(text), undefined];
+	} catch (error) {
+		if (error instanceof UsageError) return [undefined, error.message];
+		throw error;
+	}
+}
+
+function parseInteger(text: string, least: number, most: number, meaning: string): number {
+	const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+	if (value >= least && value <= most) return value;
+	throw new UsageError(`${quoted(text)} is not ${meaning}: write a whole number from ${least} to ${most}`);
+}
+
+export const integer = (least: number, most = Number.MAX_SAFE_INTEGER) =>
+	textTo((text) => {
+		if (most < Number.MAX_SAFE_INTEGER) return parseInteger(text, least, most, 'a number in range');
+		if (/^\d{1,15}$/.test(text) && Number(text) >= least) return Number(text);
+		throw new UsageError(`${quoted(text)} is not a number in range: write a whole number from ${least} up`);
+	});
+
+export const port = () => textTo((text) => parseInteger(text, 0, 65_535, 'a port'));
+
+export const portOrOff = () =>
+	textTo((text) => {
+		if (text.toLowerCase() === 'off') return 'off' as const;
+		const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+		if (value <= 65_535) return value;
+		throw new UsageError(`${quoted(text)} is not a port: write a whole number from 0 to 65535, or off`);
+	});
+
+const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, false: false };
+
+export const boolean = () =>
+	textTo((text) => {
+		const value = BOOLEANS[text.toLowerCase()];
+		if (value === undefined) throw new UsageError(`${quoted(text)} is not a choice: write true or false`);
+		return value;
+	});
+
+export const oneOf = <const T extends string>(...choices: readonly T[]) =>
+	textTo((text) => {
+		const choice = choices.find((candidate) => candidate === text);
+		if (choice === undefined) throw new UsageError(`${quoted(text)} is not a choice: write ${choices.join(' or ')}`);
+		return choice;
+	});
+
+/** Milliseconds. */
+export const duration = (least = 0) =>
+	textTo((text) => {
+		const value = parseDuration(text);
+		if (value < least) throw new UsageError(`${quoted(text)} is too short: write at least ${least}ms`);
+		if (value > LONGEST_TIMER) throw new UsageError(`${quoted(text)} is too long: write at most 24d`);
+		return value;
+	});
+
+const SIZE = /^(\d+(?:\.\d+)?) ?(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?$/;
+const BYTES: Readonly<Record<string, number>> = {
+	B: 1,
+	kB: 1e3,
+	KB: 1e3,
+	KiB: 2 ** 10,
+	MB: 1e6,
+	MiB: 2 ** 20,
+	GB: 1e9,
+	GiB: 2 ** 30,
+	TB: 1e12,
+	TiB: 2 ** 40,
+};
+
+/** Bytes. */
+export const size = () =>
+	textTo((text) => {
+		const [, amount, unit = 'B'] = SIZE.exec(text) ?? [];
+		const value = Math.round(Number(amount) * (BYTES[unit] ?? Number.NaN));
+		if (Number.isSafeInteger(value)) return value;
+		throw new UsageError(`${quoted(text)} is not a size: write 64KiB, 256MiB or 1GB (a plain number is bytes)`);
+	});
+
+/** What a socket can listen on: a name or an IP address, IPv6 with or without brackets. */
+export const host = () =>
+	textTo((text) => {
+		const bare = text.replace(/^\[(.*)\]$/, '$1');
+		if (/^[\p{L}\p{N}._:%-]{1,253}$/u.test(bare)) return bare;
+		throw new UsageError(`${quoted(text)} is not a host: write a name or an IP address, such as 0.0.0.0 or ::1`);
+	});
+
+export const agentId = () =>
+	textTo((text) => {
+		if (/^[A-Za-z0-9._-]{1,64}$/.test(text)) return text;
+		throw new UsageError(`${quoted(text)} is not an agent id: write 1 to 64 of A-Z a-z 0-9 . _ -`);
+	});
+
+export const path = () =>
+	textTo((text) => {
+		if (text !== '' && !text.includes('\0')) return text;
+		throw new UsageError('names no file or folder');
+	});
+
+/** A secret that only this program reads. */
+export const secret = () =>
+	textTo((text) => {
+		if (text === '') throw new UsageError('is empty');
+		return text;
+	});
+
+/** A secret that others send in a header field, whose ends are trimmed on the way (RFC 9110 section 5.5). */
+export const password = () =>
+	textTo((text) => {
+		if (text === '') throw new UsageError('is empty');
+		if (/\p{Cc}/u.test(text)) throw new UsageError('holds a line break or another control character; write one line');
+		if (text.trim() !== text) throw new UsageError('begins or ends with white space, which a header cannot carry');
+		return text;
+	});
+
+/** A secret that this program sends as a bearer token. */
+export const bearerToken = () =>
+	textTo((text) => {
+		if (/^[\x21-\x7e]+$/.test(text)) return text;
+		throw new UsageError('is not a token: write one line without spaces, as it was printed');
+	});
+
+/** One or more texts: a list in a file, or text with commas anywhere. The texts stay as they are written. */
+export const listOf = (check: (text: string) => unknown) =>
+	z.union([z.string(), z.array(z.string())]).transform((value, context) => {
+		const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+		if (items.length === 0) context.addIssue({ code: 'custom', message: 'the list is empty' });
+		for (const [index, item] of items.entries()) {
+			const fault = item === '' ? 'there is nothing between two commas' : attempt(check, item)[1];
+			if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });
+		}
+		return items;
+	});

@@ -1,0 +1,221 @@
+/** A YAML file as a source of values, each with its place. Knows the sections and keys, not what values mean. */
+import {
+	Composer,
+	type CST,
+	type Document,
+	isAlias,
+	isMap,
+	isScalar,
+	isSeq,
+	LineCounter,
+	type Node,
+	Parser,
+	type YAMLError,
+	type YAMLMap,
+	type YAMLSeq,
+} from 'yaml';
+import { suggestion } from './closest.ts';
+import { ROOT, type Section } from './keys.ts';
+import type { Entry, Mistakes, Origin } from './mistakes.ts';
+
+/** The parser's recursion would exhaust the stack long before this program's three levels make sense. */
+const MAX_DEPTH = 64;
+/** Each one is looked for through the whole document. */
+const MAX_ALIASES = 100;
+
+export interface YamlFile {
+	readonly entries: ReadonlyMap<string, Entry>;
+	/** Where a section begins, for mistakes about what it lacks; the beginning of the file if it is not there. */
+	sectionOrigin(name: string): Origin;
+}
+
+/** @param file how the user named it, for the mistakes' positions */
+export function readYaml(text: string, file: string, mistakes: Mistakes): YamlFile {
+	return new YamlReader(text, file, mistakes).read();
+}
+
+class YamlReader {
+	readonly #text: string;
+	readonly #file: string;
+	readonly #mistakes: Mistakes;
+	readonly #lines = new LineCounter();
+	readonly #entries = new Map<string, Entry>();
+	readonly #sections = new Map<string, Origin>();
+	#document: Document | undefined;
+	#aliases = 0;
+
+	constructor(text: string, file: string, mistakes: Mistakes) {
+		this.#text = text;
+		this.#file = file;
+		this.#mistakes = mistakes;
+	}
+
+	read(): YamlFile {
+		const tokens = [...new Parser(this.#lines.addNewLine).parse(this.#text)];
+		const deep = tooDeep(tokens);
+		if (deep === undefined) this.#readDocuments(tokens);
+		else this.#mistakes.add(this.#at(deep), undefined, `more than ${MAX_DEPTH} levels deep`);
+		return {
+			entries: this.#entries,
+			sectionOrigin: (name) => this.#sections.get(name) ?? this.#at(0),
+		};
+	}
+
+	#readDocuments(tokens: readonly CST.Token[]): void {
+		// With the failsafe schema every value is the text that was written: 0123, off and 1e3 stay what they are.
+		const composer = new Composer({
+			schema: 'failsafe',
+			stringKeys: true,
+			prettyErrors: false,
+			uniqueKeys: false,
+			lineCounter: this.#lines,
+		});
+		const [document, second] = composer.compose(tokens, true, this.#text.length);
+		if (!document) return;
+		this.#document = document;
+		for (const fault of [...document.errors, ...document.warnings]) {
+			this.#mistakes.add(this.#at(fault.pos[0]), undefined, sentence(fault));
+		}
+		if (second) this.#mistakes.add(this.#at(second.range[0]), undefined, 'a second document; write one');
+		// What a broken text seems to say would only add mistakes that are none.
+		else if (document.errors.length === 0 && document.contents) this.#readSection(document.contents, ROOT, '');
+	}
+
+	#readSection(node: Node, section: Section, prefix: string): void {
+		const map = this.#resolved(node);
+		if (!map) return;
+		if (!isMap(map)) {
+			if (!isNothing(map)) this.#refuse(node, nameOf(prefix), 'is a section: write keys with values under it');
+			return;
+		}
+		const lines = new Map<string, number>();
+		for (const { key, value } of (map as YAMLMap<Node, Node | null>).items) {
+			const name = isScalar(key) ? String(key.value) : '';
+			const origin = this.#at(key.range?.[0] ?? 0);
+			const first = lines.get(name);
+			if (first !== undefined) {
+				this.#mistakes.add(origin, undefined, `${prefix}${name} is given twice, first on line ${first}`);
+				continue;
+			}
+			lines.set(name, this.#lines.linePos(origin.offset).line);
+			if (!section.has(name)) {
+				const shown = JSON.stringify(name.slice(0, 64)).slice(1, -1);
+				const meant = suggestion(name, section.keys());
+				this.#mistakes.add(origin, undefined, `unknown key ${prefix}${shown}${meant || oneOfThese(section)}`);
+				continue;
+			}
+			const below = section.get(name);
+			if (below) this.#sections.set(`${prefix}${name}`, origin);
+			if (below && value) this.#readSection(value, below, `${prefix}${name}.`);
+			if (!below) this.#readValue(value ?? undefined, origin, `${prefix}${name}`);
+		}
+	}
+
+	#readValue(written: Node | undefined, keyOrigin: Origin, key: string): void {
+		const node = written && this.#resolved(written);
+		if (written && !node) return;
+		if (!written || !node || isNothing(node)) {
+			this.#mistakes.add(keyOrigin, key, 'has no value: give it one or take the line out');
+		} else if (isScalar(node)) {
+			this.#entries.set(key, { value: String(node.value), origin: this.#of(written) });
+		} else if (isSeq(node)) {
+			this.#readList(node, this.#of(written), key);
+		} else {
+			this.#refuse(written, key, 'takes a value, not a section');
+		}
+	}
+
+	#readList(list: YAMLSeq, origin: Origin, key: string): void {
+		const values: string[] = [];
+		const items: Origin[] = [];
+		for (const written of list.items as Node[]) {
+			const node = this.#resolved(written);
+			if (!node) return;
+			if (!isScalar(node) || isNothing(node)) return this.#refuse(written, key, 'an item of the list is not a text');
+			values.push(String(node.value));
+			items.push(this.#of(written));
+		}
+		this.#entries.set(key, { value: values, origin, items });
+	}
+
+	/** @returns undefined after adding a mistake */
+	#resolved(node: Node): Node | undefined {
+		if (!isAlias(node)) return node;
+		if (!this.#document) return undefined;
+		this.#aliases += 1;
+		const target = this.#aliases > MAX_ALIASES ? undefined : node.resolve(this.#document);
+		// A secret that begins with an asterisk looks like an alias: its text is not repeated.
+		if (!target) this.#refuse(node, undefined, aliasFault(this.#aliases));
+		return target;
+	}
+
+	#refuse(node: Node, key: string | undefined, text: string): void {
+		this.#mistakes.add(this.#of(node), key, text);
+	}
+
+	#of(node: Node): Origin {
+		return this.#at(node.range?.[0] ?? 0);
+	}
+
+	#at(offset: number): Origin {
+		// An empty file has no lines.
+		const { line, col } = this.#lines.linePos(offset);
+		return { source: 'file', where: `${this.#file}:${Math.max(line, 1)}:${Math.max(col, 1)}`, offset };
+	}
+}
+
+/** Without recursion, which is the point. @returns the offset of the first token that is too deep */
+function tooDeep(tokens: readonly CST.Token[]): number | undefined {
+	const open: { token: CST.Token; depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
+	for (let entry = open.pop(); entry; entry = open.pop()) {
+		const { token, depth } = entry;
+		if (depth > MAX_DEPTH) return token.offset;
+		if (token.type === 'document' && token.value) open.push({ token: token.value, depth: depth + 1 });
+		if (!('items' in token)) continue;
+		for (const item of token.items) {
+			if (item.key) open.push({ token: item.key, depth: depth + 1 });
+			if (item.value) open.push({ token: item.value, depth: depth + 1 });
+		}
+	}
+	return undefined;
+}
+
+/** Nothing, `~` and `null` without quotes: what YAML calls null. */
+function isNothing(node: Node): boolean {
+	return isScalar(node) && node.type === 'PLAIN' && /^(~|null|)$/i.test(String(node.value));
+}
+
+function nameOf(prefix: string): string {
+	return prefix === '' ? 'the configuration' : prefix.slice(0, -1);
+}
+
+function oneOfThese(section: Section): string {
+	return `; there are ${[...section.keys()].join(', ')}`;
+}
+
+function aliasFault(aliases: number): string {
+	if (aliases > MAX_ALIASES) return `more than ${MAX_ALIASES} aliases`;
+	return 'there is no anchor of this name before; put a text that begins with * in quotes';
+}
+
+/** The parser's own words, but for those that repeat the text, which may be a secret without quotes. */
+function sentence(fault: YAMLError): string {
+	switch (fault.code) {
+		case 'TAG_RESOLVE_FAILED':
+			return 'tags are not served here; put a text that begins with ! in quotes';
+		case 'BAD_SCALAR_START':
+			return 'a text that begins with this character must be in quotes';
+		case 'BLOCK_AS_IMPLICIT_KEY':
+			return 'a second colon in the line; put a text that holds a colon and a space in quotes';
+		case 'BAD_ALIAS':
+			return 'not an alias or anchor; put a text that begins with * or & in quotes';
+		case 'BAD_DIRECTIVE':
+			return 'directives are not served here; put a text that begins with % in quotes';
+		case 'BAD_DQ_ESCAPE':
+			return 'not an escape sequence; write \\\\ for a backslash, or use single quotes';
+		case 'UNEXPECTED_TOKEN':
+			return 'something is left over here; check the quotes and the indentation';
+		default:
+			return fault.message;
+	}
+}

@@ -1,0 +1,223 @@
+/**
+ * One stream: its state, what it has yet to send, what its peer may send (RFC 9113 section 5).
+ * The session calls the parts marked "for the session"; everybody else sends, consumes and resets.
+ */
+import type { FrameWriter } from './frame-writer.ts';
+import { ErrorCode, type FieldList } from './protocol.ts';
+import { SendQueue } from './send-queue.ts';
+import type { Session } from './session.ts';
+import { afterEndReceived, afterEndSent, StreamState } from './stream-state.ts';
+import { ReceiveWindow } from './window.ts';
+
+/** Why a stream ended early. Only `started: false` is certain never to have been acted upon. */
+export interface StreamFailure {
+	/**
+	 * reset: RST_STREAM came. goaway: the peer's GOAWAY passed this stream over. lost: the connection is gone.
+	 * protocol: the peer broke a rule on this stream and we reset it.
+	 */
+	readonly kind: 'reset' | 'goaway' | 'lost' | 'protocol';
+	/** RFC 9113 section 7. */
+	readonly code: number;
+	readonly started: boolean;
+	readonly message: string;
+}
+
+/**
+ * What a stream tells its owner. Calls are synchronous; after `end` or `failed` nothing more is received,
+ * and `closed` is the last call of all, made exactly once.
+ */
+export interface StreamHandler {
+	/** Client role: a 1xx response; `:status` is the first field. */
+	information?(stream: Stream, fields: FieldList): void;
+	/** Client role: the final response. (A server gets its request through SessionHandler.stream.) */
+	headers?(stream: Stream, fields: FieldList, endStream: boolean): void;
+	/** Body bytes, valid for ever. The peer's window opens when they are given to stream.consume(). */
+	data(stream: Stream, chunk: Buffer): void;
+	trailers?(stream: Stream, fields: FieldList): void;
+	/** The message is complete: END_STREAM came. */
+	end(stream: Stream): void;
+	/** The message is not complete and never will be. Not called for a reset of our own. */
+	failed(stream: Stream, failure: StreamFailure): void;
+	/** write() returned false before, and there is room again. */
+	drain?(stream: Stream): void;
+	closed?(stream: Stream): void;
+}
+
+/** write() asks its caller to pause from here on, and drain() comes at half of it. */
+const HIGH_WATER = 256 * 1024;
+
+export class Stream {
+	readonly id: number;
+	readonly session: Session;
+	handler: StreamHandler;
+	state: StreamState = StreamState.OPEN;
+	/** Names of the last received field section that may not enter a compression table (RFC 7541 section 7.1.3). */
+	neverIndexed: string[] | null = null;
+	/** In the session's round of senders. */
+	scheduled = false;
+	/** What the peer lets us send; may be negative (RFC 9113 section 6.9.2). */
+	sendWindow: number;
+	readonly receiveWindow: ReceiveWindow;
+	/** Of the message that is being received: its final header section was seen. */
+	headersSeen = false;
+	/** Its Content-Length, -1 if it has none or it does not bind (HEAD, 304). */
+	expected = -1;
+	received = 0;
+	/** The request asked for no body in its response (HEAD). */
+	readonly bodiless: boolean;
+	readonly #queue = new SendQueue();
+	#ending = false;
+	#trailers: FieldList | null = null;
+	#wantsDrain = false;
+
+	constructor(
+		session: Session,
+		id: number,
+		handler: StreamHandler,
+		sendWindow: number,
+		receiveWindow: number,
+		bodiless: boolean,
+	) {
+		this.session = session;
+		this.id = id;
+		this.handler = handler;
+		this.sendWindow = sendWindow;
+		this.receiveWindow = new ReceiveWindow(receiveWindow);
+		this.bodiless = bodiless;
+	}
+
+	/** Bytes given to write() that have not left. */
+	get queued(): number {
+		return this.#queue.bytes;
+	}
+
+	/** True while write() has an effect. */
+	get writable(): boolean {
+		return (
+			!this.#ending && (this.state === StreamState.OPEN || this.state === StreamState.HALF_CLOSED_REMOTE)
+		);
+	}
+
+	get closed(): boolean {
+		return this.state >= StreamState.CLOSED;
+	}
+
+	/** Server role: a header section; 1xx ones may come before the final one. `:status` is first. */
+	respond(fields: FieldList, endStream: boolean): void {
+		if (!this.writable) return;
+		this.session.sendHeaders(this, fields, endStream);
+		if (endStream) {
+			this.#ending = true;
+			this.#endSent();
+		}
+	}
+
+	/** Queues body bytes, which must not change after. @returns false when the caller should wait for drain */
+	write(chunk: Buffer): boolean {
+		if (!this.writable) return true;
+		this.#queue.push(chunk);
+		this.session.ready(this);
+		if (this.#queue.bytes < HIGH_WATER) return true;
+		this.#wantsDrain = true;
+		return false;
+	}
+
+	/** Ends our side: END_STREAM goes with the last queued byte, or with the trailers after it. */
+	end(trailers?: FieldList): void {
+		if (!this.writable) return;
+		this.#ending = true;
+		this.#trailers = trailers && trailers.length > 0 ? trailers : null;
+		this.session.ready(this);
+	}
+
+	/** Gives the peer credit for body bytes that were taken care of. */
+	consume(bytes: number): void {
+		if (bytes > 0 && this.state <= StreamState.HALF_CLOSED_LOCAL && this.receiveWindow.read(bytes)) {
+			this.session.creditStream(this);
+		}
+	}
+
+	/** Lets the peer send up to `size` bytes ahead from now on. */
+	openWindow(size: number): void {
+		if (this.state > StreamState.HALF_CLOSED_LOCAL) return;
+		const increment = this.receiveWindow.raise(size);
+		if (increment > 0) this.session.sendWindowUpdate(this.id, increment);
+	}
+
+	/** Ends both sides at once with RST_STREAM. Without effect on a stream that is over. */
+	reset(code: number = ErrorCode.CANCEL): void {
+		if (this.closed) return;
+		this.session.sendReset(this.id, code);
+		this.leave(StreamState.RESET_BY_US);
+	}
+
+	/** For the session: whether there is something that may go now. */
+	get sendable(): boolean {
+		if (this.closed) return false;
+		if (this.#queue.bytes > 0) return this.sendWindow > 0;
+		return this.#ending;
+	}
+
+	/** For the session: whether a turn would use connection window. */
+	get hasBytes(): boolean {
+		return this.#queue.bytes > 0;
+	}
+
+	/** For the session: writes one frame of at most `limit` payload bytes; the payload's size. */
+	transmit(writer: FrameWriter, limit: number): number {
+		const count = Math.min(limit, this.#queue.bytes, Math.max(0, this.sendWindow));
+		const isAll = count === this.#queue.bytes;
+		const last = isAll && this.#ending;
+		if (count > 0 || (last && !this.#trailers)) {
+			writer.data(this.id, count, last && !this.#trailers);
+			this.#queue.moveTo(writer, count);
+			this.sendWindow -= count;
+		}
+		if (last) {
+			if (this.#trailers) this.session.sendHeaders(this, this.#trailers, true);
+			this.#endSent();
+		} else if (this.#wantsDrain && this.#queue.bytes <= HIGH_WATER / 2) {
+			this.#wantsDrain = false;
+			this.session.drained(this);
+		}
+		return count;
+	}
+
+	/** For the session: the peer's END_STREAM came. */
+	endReceived(): void {
+		this.state = afterEndReceived(this.state);
+		this.handler.end(this);
+		if (this.state === StreamState.CLOSED) this.leave(StreamState.CLOSED);
+	}
+
+	/** For the session: our side ended with the HEADERS that opened the stream. */
+	endWithHeaders(): void {
+		this.#ending = true;
+		this.state = StreamState.HALF_CLOSED_LOCAL;
+	}
+
+	/** For the session: the stream is over for a reason that its owner must hear of. */
+	fail(failure: StreamFailure): void {
+		if (this.#left) return;
+		this.state = StreamState.CLOSED;
+		this.handler.failed(this, failure);
+		this.leave(StreamState.CLOSED);
+	}
+
+	/** For the session: both sides are over. */
+	leave(state: StreamState): void {
+		if (this.#left) return;
+		this.#left = true;
+		this.state = state;
+		this.#queue.clear();
+		this.session.left(this);
+		this.handler.closed?.(this);
+	}
+
+	#left = false;
+
+	#endSent(): void {
+		this.state = afterEndSent(this.state);
+		if (this.state === StreamState.CLOSED) this.leave(StreamState.CLOSED);
+	}
+}

@@ -1,0 +1,156 @@
+/** Which of several agents gets the next request: the freest, then the longest unused; or the one that served a key last. */
+import { LRUCache } from 'lru-cache';
+import type { Grants, Wanted } from './eligibility.ts';
+import type { Line } from './queue.ts';
+
+const AFFINITY_KEYS = 100_000;
+/** Applications choose their keys, and a key may be as long as a header. */
+const AFFINITY_CHARACTERS = 32 * 1024 * 1024;
+
+/** One agent's slots. Whoever changes them calls `update` of the profile. */
+export class Slots<M> {
+	readonly member: M;
+	readonly profile: Profile<M>;
+	/** Place in the order in which agents joined. */
+	readonly joined: number;
+	limit = 0;
+	/** May be above a limit that was lowered. */
+	leased = 0;
+	/** Number of the last lease that was given, 0 before the first. */
+	used = 0;
+	/** Whether it may be given new leases. */
+	open = true;
+	/** Where the profile keeps it; -1 while it has nothing free. */
+	position = -1;
+
+	constructor(member: M, profile: Profile<M>, joined: number) {
+		this.member = member;
+		this.profile = profile;
+		this.joined = joined;
+	}
+
+	get free(): number {
+		return this.open ? Math.max(0, this.limit - this.leased) : 0;
+	}
+
+	/** Whether it is to be chosen rather than the other; both have something free. */
+	goesBefore(other: Slots<M>): boolean {
+		const more = this.free / this.limit - other.free / other.limit;
+		if (more !== 0) return more > 0;
+		return this.used === other.used ? this.joined < other.joined : this.used < other.used;
+	}
+}
+
+/** Agents with equal grants; those with a free slot in a binary heap, the best choice on top. */
+export class Profile<M> implements Grants {
+	readonly scopes: readonly string[];
+	readonly scopePaths: readonly string[];
+	/** Those that wait for one of these agents. */
+	readonly lines = new Set<Line<M>>();
+	/** How many agents share it, free or not. */
+	members = 0;
+	readonly #heap: Slots<M>[] = [];
+
+	constructor(grants: Grants) {
+		this.scopes = grants.scopes;
+		this.scopePaths = grants.scopePaths;
+	}
+
+	/** The same for equal grants, in whatever order they are written. */
+	static keyOf(grants: Grants): string {
+		return JSON.stringify([[...new Set(grants.scopes)].sort(), [...new Set(grants.scopePaths)].sort()]);
+	}
+
+	get hasFree(): boolean {
+		return this.#heap.length > 0;
+	}
+
+	/** The best choice, passing over the members of `except`. */
+	first(except?: ReadonlySet<M>): Slots<M> | undefined {
+		return except === undefined ? this.#heap[0] : this.#firstFrom(0, except);
+	}
+
+	/** Puts an agent where it belongs after its slots changed. */
+	update(slots: Slots<M>): void {
+		if (slots.free === 0) {
+			this.#remove(slots);
+			return;
+		}
+		if (slots.position === -1) this.#put(slots, this.#heap.length);
+		this.#sift(slots);
+	}
+
+	/** Descends only below members that are passed over, so that it costs what `except` holds and not what the heap holds. */
+	#firstFrom(position: number, except: ReadonlySet<M>): Slots<M> | undefined {
+		const slots = this.#heap[position];
+		if (slots === undefined || !except.has(slots.member)) return slots;
+		const left = this.#firstFrom(2 * position + 1, except);
+		const right = this.#firstFrom(2 * position + 2, except);
+		return left !== undefined && right?.goesBefore(left) !== true ? left : right;
+	}
+
+	#remove(slots: Slots<M>): void {
+		const { position } = slots;
+		if (position === -1) return;
+		slots.position = -1;
+		const last = this.#heap.pop();
+		if (last === undefined || last === slots) return;
+		this.#put(last, position);
+		this.#sift(last);
+	}
+
+	#sift(slots: Slots<M>): void {
+		for (let parent = this.#parent(slots); parent !== undefined && slots.goesBefore(parent); ) {
+			this.#swap(slots, parent);
+			parent = this.#parent(slots);
+		}
+		for (let child = this.#child(slots); child?.goesBefore(slots); child = this.#child(slots)) {
+			this.#swap(slots, child);
+		}
+	}
+
+	#parent(slots: Slots<M>): Slots<M> | undefined {
+		return slots.position === 0 ? undefined : this.#heap[(slots.position - 1) >> 1];
+	}
+
+	/** The better one of the two below. */
+	#child(slots: Slots<M>): Slots<M> | undefined {
+		const left = this.#heap[2 * slots.position + 1];
+		const right = this.#heap[2 * slots.position + 2];
+		return left !== undefined && right?.goesBefore(left) ? right : left;
+	}
+
+	#swap(a: Slots<M>, b: Slots<M>): void {
+		const { position } = a;
+		this.#put(a, b.position);
+		this.#put(b, position);
+	}
+
+	#put(slots: Slots<M>, position: number): void {
+		this.#heap[position] = slots;
+		slots.position = position;
+	}
+}
+
+/** Which agent served a key last, by name: an agent that comes back finds its keys again, and none is kept from being collected. */
+export class Affinity {
+	readonly #served = new LRUCache<string, string>({
+		max: AFFINITY_KEYS,
+		maxSize: AFFINITY_CHARACTERS,
+		sizeCalculation: (member, key) => key.length + member.length,
+	});
+
+	/** The key of the member that served this request's affinity last. */
+	of(wanted: Wanted): string | undefined {
+		return wanted.affinity === undefined ? undefined : this.#served.get(keyOf(wanted.scope, wanted.affinity));
+	}
+
+	remember(wanted: Wanted, member: string): void {
+		if (wanted.affinity !== undefined) this.#served.set(keyOf(wanted.scope, wanted.affinity), member);
+	}
+}
+
+/** Neither a scope nor an affinity can hold a line feed: both are header values. */
+function keyOf(scope: string | undefined, affinity: string): string {
+	return scope === undefined ? affinity : `${scope}\n${affinity}`;
+}

@@ -1,0 +1,320 @@
+/**
+ * Who serves what, when: agents' slots on one side, requests on the other, matched at once or as slots become free.
+ * Pure but for the waiters' timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
+ * waits for a slot that it could have, unless `concurrent` is reached.
+ */
+import { Affinity, Profile, Slots } from './choice.ts';
+import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
+import { HeldLease, type Lease } from './lease.ts';
+import { Entry, type Line, Queue, type Refusal, type Waiter } from './queue.ts';
+
+export type { Lease, Refusal, Waiter, Wanted };
+
+/** The longest that a Node timer can take. */
+const LONGEST_TIMEOUT = 2 ** 31 - 1;
+
+/** What the dispatcher must know of an agent. */
+export interface Member {
+	/** Token id and agent id: the same again when the agent comes back. */
+	readonly key: string;
+	readonly scopes: readonly string[];
+	readonly scopePaths: readonly string[];
+}
+
+/** An agent's side of the dispatcher. */
+export interface Membership {
+	/** 0 until the agent told it. */
+	readonly limit: number;
+	readonly leased: number;
+	/** The agent's SETTINGS_MAX_CONCURRENT_STREAMS: 0 is paused; it may be below what is leased. */
+	setLimit(limit: number): void;
+	/** No new leases; those that exist stay. */
+	drain(): void;
+	/** Gone; leases that exist may still be released. */
+	leave(): void;
+}
+
+export interface WaitOptions {
+	/** RFC 9218, an integer from 0 to 7: 0 goes first, 3 is the default. */
+	readonly urgency: number;
+	/** Milliseconds; never more than the queue's own. Of a request that waited before: what remains. */
+	readonly timeout: number;
+	/** The place of a request that was refused by its agent, from its lease or ticket; then the queue is never full. */
+	readonly seq?: number | undefined;
+}
+
+export interface Ticket {
+	readonly seq: number;
+	/** Does not want to be told any more; gives a lease back that it has not been told of. Any number of times. */
+	leave(): void;
+}
+
+export interface DispatcherStats {
+	/** Connected and not draining. */
+	readonly members: number;
+	/** The limits of those. */
+	readonly slots: number;
+	/** By all requests, also those at agents that drain or left. */
+	readonly leased: number;
+	readonly waiting: number;
+}
+
+export class Dispatcher<M extends Member> {
+	/** Most leases at a time. */
+	readonly #concurrent: number;
+	readonly #queueMax: number;
+	readonly #queueTimeout: number;
+
+	readonly #joined = new Set<Slots<M>>();
+	/** The agent that joined last under its key. */
+	readonly #byKey = new Map<string, Slots<M>>();
+	readonly #profiles = new Map<string, Profile<M>>();
+	readonly #eligibility = new Eligibility<Profile<M>>();
+	readonly #affinity = new Affinity();
+
+	readonly #queue = new Queue<M>();
+	/** Profiles with a free slot and somebody waiting: none, unless `concurrent` is reached. */
+	readonly #contested = new Set<Profile<M>>();
+	/** What was decided and is still to be told, in order. */
+	readonly #decided = new Map<Entry<M>, Lease<M> | Refusal>();
+	#telling = false;
+
+	#leased = 0;
+	#leases = 0;
+	#joins = 0;
+	#seq = 0;
+
+	/** @param options `concurrent` 0 is no limit; `queue.timeout` in milliseconds */
+	constructor(options: {
+		readonly concurrent: number;
+		readonly queue: { readonly max: number; readonly timeout: number };
+	}) {
+		this.#concurrent = options.concurrent === 0 ? Number.POSITIVE_INFINITY : options.concurrent;
+		this.#queueMax = options.queue.max;
+		this.#queueTimeout = Math.min(options.queue.timeout, LONGEST_TIMEOUT);
+	}
+
+	get waiting(): number {
+		return this.#queue.length;
+	}
+
+	stats(): DispatcherStats {
+		const open = [...this.#joined].filter((slots) => slots.open);
+		const slots = open.reduce((sum, { limit }) => sum + limit, 0);
+		return { members: open.length, slots, leased: this.#leased, waiting: this.waiting };
+	}
+
+	join(member: M): Membership {
+		const slots = new Slots(member, this.#profileOf(member), ++this.#joins);
+		slots.profile.members++;
+		this.#joined.add(slots);
+		this.#byKey.set(member.key, slots);
+		return {
+			get limit() {
+				return slots.limit;
+			},
+			get leased() {
+				return slots.leased;
+			},
+			setLimit: (limit) => {
+				slots.limit = limit;
+				this.#update(slots);
+				this.#match();
+				this.#tell();
+			},
+			drain: () => this.#retire(slots),
+			leave: () => {
+				this.#retire(slots);
+				this.#joined.delete(slots);
+			},
+		};
+	}
+
+	/**
+	 * A slot now, or why there is none. It overtakes nobody: whoever could have a free slot was given it before.
+	 * @param exclude members that refused this request already; they count as busy
+	 */
+	acquire(wanted: Wanted, exclude?: ReadonlySet<M>): Lease<M> | 'no_agent' | 'busy' {
+		const profiles = this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path));
+		if (profiles.size === 0) return 'no_agent';
+		if (this.#leased >= this.#concurrent) return 'busy';
+		const slots = this.#choose(profiles, wanted, exclude);
+		return slots === undefined ? 'busy' : this.#lease(slots, wanted, ++this.#seq);
+	}
+
+	/** Waits for a slot, also when no agent is connected that could have one. The waiter is told once, after this returned. */
+	wait(wanted: Wanted, options: WaitOptions, waiter: Waiter<M>): Ticket | 'queue_full' {
+		if (options.seq === undefined && this.#queue.length >= this.#queueMax) return 'queue_full';
+		const entry = new Entry(wanted, options.urgency, options.seq ?? ++this.#seq, waiter);
+		const timeout = Math.min(options.timeout, this.#queueTimeout);
+		entry.timer = setTimeout(() => this.#refuse(entry, 'queue_timeout'), timeout);
+		this.#enqueue(entry);
+		this.#match();
+		if (entry.line === undefined) this.#tellLater();
+		return { seq: entry.seq, leave: () => this.#leave(entry) };
+	}
+
+	/** Ends all waiting. */
+	refuseAll(code: Refusal): void {
+		const entries = [...this.#queue.lines()].flatMap((line) => [...line]);
+		for (const entry of entries) this.#dequeue(entry);
+		for (const entry of entries) this.#decided.set(entry, code);
+		this.#tell();
+	}
+
+	#profileOf(member: M): Profile<M> {
+		const key = Profile.keyOf(member);
+		const known = this.#profiles.get(key);
+		if (known !== undefined) return known;
+		const profile = new Profile<M>(member);
+		this.#profiles.set(key, profile);
+		if (this.#eligibility.add(profile)) this.#regroup();
+		else {
+			for (const line of this.#queue.lines()) {
+				if (mayServe(profile, line.scope, line.patterns)) profile.lines.add(line);
+			}
+		}
+		return profile;
+	}
+
+	#retire(slots: Slots<M>): void {
+		if (!slots.open) return;
+		slots.open = false;
+		this.#update(slots);
+		const { member, profile } = slots;
+		if (this.#byKey.get(member.key) === slots) this.#byKey.delete(member.key);
+		profile.members--;
+		if (profile.members > 0) return;
+		this.#profiles.delete(Profile.keyOf(profile));
+		this.#eligibility.remove(profile);
+	}
+
+	#choose(profiles: ReadonlySet<Profile<M>>, wanted: Wanted, exclude?: ReadonlySet<M>): Slots<M> | undefined {
+		const lastServed = this.#affinity.of(wanted);
+		const favourite = lastServed === undefined ? undefined : this.#byKey.get(lastServed);
+		if (favourite !== undefined && favourite.free > 0 && profiles.has(favourite.profile)) {
+			if (exclude?.has(favourite.member) !== true) return favourite;
+		}
+		let best: Slots<M> | undefined;
+		for (const profile of profiles) {
+			const first = profile.first(exclude);
+			if (best === undefined || first?.goesBefore(best)) best = first;
+		}
+		return best;
+	}
+
+	#lease(slots: Slots<M>, wanted: Wanted, seq: number): Lease<M> {
+		this.#affinity.remember(wanted, slots.member.key);
+		this.#leased++;
+		slots.leased++;
+		slots.used = ++this.#leases;
+		this.#update(slots);
+		return new HeldLease(slots.member, seq, () => {
+			this.#leased--;
+			slots.leased--;
+			this.#update(slots);
+			this.#match();
+			this.#tell();
+		});
+	}
+
+	#update(slots: Slots<M>): void {
+		slots.profile.update(slots);
+		this.#contest(slots.profile);
+	}
+
+	#contest(profile: Profile<M>): void {
+		if (profile.hasFree && profile.lines.size > 0) this.#contested.add(profile);
+		else this.#contested.delete(profile);
+	}
+
+	/** Decides who gets what is free. Calls nobody, so that whoever is told of it finds everything settled. */
+	#match(): void {
+		while (this.#leased < this.#concurrent) {
+			const entry = this.#next();
+			if (entry?.line === undefined) return;
+			const { scope, patterns } = entry.line;
+			const slots = this.#choose(this.#eligibility.profiles(scope, patterns), entry.wanted);
+			if (slots === undefined) return;
+			this.#dequeue(entry);
+			this.#decided.set(entry, this.#lease(slots, entry.wanted, entry.seq));
+		}
+	}
+
+	/** The first of those who could have a slot that is free. */
+	#next(): Entry<M> | undefined {
+		let next: Entry<M> | undefined;
+		for (const profile of this.#contested) {
+			for (const line of profile.lines) {
+				const { first } = line;
+				if (next === undefined || first?.goesBefore(next)) next = first;
+			}
+		}
+		return next;
+	}
+
+	/**
+	 * A waiter that is told may call anything here. What that decides is told in a later turn of the event loop, so that
+	 * one which fails at once and waits again, and again, holds up nothing.
+	 */
+	#tell(): void {
+		if (this.#telling) return;
+		this.#telling = true;
+		try {
+			for (const [entry, decision] of [...this.#decided]) {
+				if (!this.#decided.delete(entry)) continue; // it left meanwhile
+				if (typeof decision === 'string') entry.waiter.refused(decision);
+				else entry.waiter.granted(decision);
+			}
+		} finally {
+			this.#telling = false;
+			if (this.#decided.size > 0) this.#tellLater();
+		}
+	}
+
+	#tellLater(): void {
+		setImmediate(() => this.#tell());
+	}
+
+	#enqueue(entry: Entry<M>): void {
+		const line = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
+		if (line === undefined) return;
+		for (const profile of this.#profilesOf(line)) {
+			profile.lines.add(line);
+			this.#contest(profile);
+		}
+	}
+
+	#dequeue(entry: Entry<M>): void {
+		clearTimeout(entry.timer);
+		const line = this.#queue.remove(entry);
+		if (line === undefined) return;
+		for (const profile of this.#profilesOf(line)) {
+			profile.lines.delete(line);
+			this.#contest(profile);
+		}
+	}
+
+	#profilesOf(line: Line<M>): ReadonlySet<Profile<M>> {
+		return this.#eligibility.profiles(line.scope, line.patterns);
+	}
+
+	/** New path patterns divide those who stood in the same line. */
+	#regroup(): void {
+		for (const profile of this.#profiles.values()) profile.lines.clear();
+		for (const entry of this.#queue.clear()) this.#enqueue(entry);
+	}
+
+	#refuse(entry: Entry<M>, code: Refusal): void {
+		this.#dequeue(entry);
+		this.#decided.set(entry, code);
+		this.#tell();
+	}
+
+	#leave(entry: Entry<M>): void {
+		const decision = this.#decided.get(entry);
+		this.#decided.delete(entry);
+		this.#dequeue(entry);
+		if (typeof decision === 'object') decision.release();
+	}
+}

@@ -1,0 +1,146 @@
+/** Which of several agents gets the next request. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Affinity, Profile, Slots } from '../../../src/hub/choice.ts';
+
+const anyone = { scopes: [], scopePaths: [] };
+
+function profileOf(...agents: { name: string; limit: number; leased?: number; used?: number }[]) {
+	const profile = new Profile<string>(anyone);
+	const slots = agents.map(({ name, limit, leased = 0, used = 0 }, place) => {
+		const one = new Slots(name, profile, place);
+		Object.assign(one, { limit, leased, used });
+		profile.update(one);
+		return one;
+	});
+	return { profile, slots };
+}
+
+/** Members in the order in which they would be chosen. */
+function order(profile: Profile<string>): string[] {
+	const taken = new Set<string>();
+	for (let next = profile.first(taken); next !== undefined; next = profile.first(taken)) taken.add(next.member);
+	return [...taken];
+}
+
+/** A small seeded generator (mulberry32). */
+function seeded(seed: number): (below: number) => number {
+	let state = seed;
+	return (below) => {
+		state = (state + 0x6d2b79f5) | 0;
+		let t = Math.imul(state ^ (state >>> 15), 1 | state);
+		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+		return ((t ^ (t >>> 14)) >>> 0) % below;
+	};
+}
+
+describe('the choice among agents', () => {
+	it('falls on the largest free fraction, not on the most free slots', () => {
+		const { profile } = profileOf({ name: 'big', limit: 10, leased: 5 }, { name: 'small', limit: 3, leased: 1 });
+		assert.deepEqual(order(profile), ['small', 'big']);
+	});
+
+	it('falls among equal fractions on the least recently used', () => {
+		const { profile } = profileOf(
+			{ name: 'late', limit: 3, leased: 1, used: 9 },
+			{ name: 'early', limit: 6, leased: 2, used: 4 },
+			{ name: 'never', limit: 1 },
+		);
+		assert.deepEqual(order(profile), ['never', 'early', 'late']);
+	});
+
+	it('falls among unused agents on the one that joined first', () => {
+		const { profile } = profileOf({ name: 'a', limit: 1 }, { name: 'b', limit: 4 }, { name: 'c', limit: 2 });
+		assert.deepEqual(order(profile), ['a', 'b', 'c']);
+	});
+
+	it('never falls on an agent without a free slot', () => {
+		const { profile } = profileOf(
+			{ name: 'paused', limit: 0 },
+			{ name: 'full', limit: 2, leased: 2 },
+			{ name: 'over', limit: 1, leased: 3 },
+		);
+		assert.equal(profile.hasFree, false);
+		assert.equal(profile.first(), undefined);
+	});
+
+	it('passes over those that are excepted', () => {
+		const { profile } = profileOf({ name: 'a', limit: 1 }, { name: 'b', limit: 1 }, { name: 'c', limit: 1 });
+		assert.equal(profile.first(new Set(['a', 'b']))?.member, 'c');
+		assert.equal(profile.first(new Set(['a', 'b', 'c'])), undefined);
+		assert.equal(profile.first(new Set())?.member, 'a');
+	});
+
+	it('stays right under random changes', () => {
+		const random = seeded(7);
+		const { profile, slots } = profileOf(...Array.from({ length: 40 }, (_, i) => ({ name: `${i}`, limit: 0 })));
+		for (let step = 1; step <= 20_000; step++) {
+			const one = slots[random(slots.length)];
+			assert.ok(one);
+			one.limit = random(5);
+			one.leased = random(5);
+			one.used = random(3);
+			one.open = random(10) > 0;
+			profile.update(one);
+			const free = slots.filter((s) => s.open && s.leased < s.limit);
+			const share = (s: Slots<string>) => (s.limit - s.leased) / s.limit;
+			const sorted = free.sort((a, b) => share(b) - share(a) || a.used - b.used || a.joined - b.joined);
+			assert.equal(profile.first(), sorted[0]);
+			const except = new Set(sorted.slice(0, random(4)).map(({ member }) => member));
+			assert.equal(profile.first(except), sorted[except.size]);
+		}
+	});
+});
+
+describe('profiles', () => {
+	it('are the same for the same grants in another order', () => {
+		const a = Profile.keyOf({ scopes: ['x', 'y'], scopePaths: ['/1', '/2'] });
+		assert.equal(a, Profile.keyOf({ scopes: ['y', 'x', 'y'], scopePaths: ['/2', '/1'] }));
+	});
+
+	it('are others for other grants', () => {
+		const keys = [
+			{ scopes: ['x', 'y'], scopePaths: [] },
+			{ scopes: ['x,y'], scopePaths: [] },
+			{ scopes: ['x'], scopePaths: ['y'] },
+			{ scopes: [], scopePaths: ['x', 'y'] },
+		].map((grants) => Profile.keyOf(grants));
+		assert.equal(new Set(keys).size, keys.length);
+	});
+});
+
+describe('affinity', () => {
+	const wanted = (affinity: string | undefined, scope?: string) => ({ scope, path: '/', affinity });
+
+	it('remembers who served a key last, each scope for itself', () => {
+		const affinity = new Affinity();
+		affinity.remember(wanted('k'), 'one');
+		affinity.remember(wanted('k', 's'), 'two');
+		affinity.remember(wanted('k'), 'three');
+		assert.equal(affinity.of(wanted('k')), 'three');
+		assert.equal(affinity.of(wanted('k', 's')), 'two');
+		assert.equal(affinity.of(wanted('k', 't')), undefined);
+	});
+
+	it('remembers nothing of requests without a key', () => {
+		const affinity = new Affinity();
+		affinity.remember(wanted(undefined), 'one');
+		assert.equal(affinity.of(wanted(undefined)), undefined);
+	});
+
+	it('holds 100,000 keys and forgets the longest unused', () => {
+		const affinity = new Affinity();
+		for (let i = 0; i < 100_000; i++) affinity.remember(wanted(`${i}`), 'one');
+		assert.equal(affinity.of(wanted('0')), 'one');
+		affinity.remember(wanted('more'), 'one');
+		assert.equal(affinity.of(wanted('0')), 'one');
+		assert.equal(affinity.of(wanted('1')), undefined);
+	});
+
+	it('holds no more than 32 Mi characters of keys, however long they are', () => {
+		const affinity = new Affinity();
+		for (let i = 0; i < 1100; i++) affinity.remember(wanted(`${i}:${'x'.repeat(32 * 1024)}`), 'one');
+		assert.equal(affinity.of(wanted(`0:${'x'.repeat(32 * 1024)}`)), undefined);
+		assert.equal(affinity.of(wanted(`1099:${'x'.repeat(32 * 1024)}`)), 'one');
+	});
+});
