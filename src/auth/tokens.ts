@@ -129,14 +129,13 @@ function checked(request: TokenRequest, now: number): TokenRequest {
 		throw new UsageError('the age of a token is more than 0 and ends before the year 9999; leave it out for no end');
 	}
 	for (const scope of scopes) {
-		if (!SCOPE.test(scope)) throw new UsageError(`scope ${JSON.stringify(scope)} is not 1 to 64 of A-Z a-z 0-9 . _ : -`);
+		if (SCOPE.test(scope)) continue;
+		throw new UsageError(`scope ${JSON.stringify(scope)} is not 1 to 64 of A-Z a-z 0-9 . _ : -`);
 	}
 	for (const path of scopePaths) {
-		if (!SCOPE_PATH.test(path.endsWith('/*') ? path.slice(0, -1) : path)) {
-			throw new UsageError(
-				`scope path ${JSON.stringify(path)} is not a path: it begins with / and has a * only as a final /*`,
-			);
-		}
+		if (SCOPE_PATH.test(path.endsWith('/*') ? path.slice(0, -1) : path)) continue;
+		const form = 'it begins with /, has no query, and a * only as a final /*';
+		throw new UsageError(`scope path ${JSON.stringify(path)} is not a path: ${form}`);
 	}
 	return request;
 }

@@ -24,7 +24,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv, section: string, mistake
 	for (const [variable, value] of Object.entries(env)) {
 		if (!variable.startsWith('SLIME_') || value === undefined || variable === CONFIG_VARIABLE) continue;
 		const key = VARIABLES.get(variable);
-		if (key?.endsWith('ort') && SERVICE_ADDRESS.test(value)) {
+		if (key !== undefined && /port$/i.test(key) && SERVICE_ADDRESS.test(value)) {
 			warnings.push(`${variable} is ignored: Kubernetes set it for a service; enableServiceLinks: false stops that`);
 		} else if (key === undefined) {
 			if (SERVICE_LINK.test(variable) || SERVICE_ADDRESS.test(value)) continue;

@@ -18,6 +18,7 @@ export interface Entry {
 }
 
 export class Mistakes {
+	readonly #keys = new Set<string>();
 	readonly #found: { readonly origin: Origin | undefined; readonly text: string }[] = [];
 
 	/**
@@ -27,6 +28,12 @@ export class Mistakes {
 	add(origin: Origin | undefined, key: string | undefined, text: string): void {
 		const subject = key === undefined || (origin && origin.source !== 'file') ? '' : `${key}: `;
 		this.#found.push({ origin, text: `${subject}${text}` });
+		if (key !== undefined) this.#keys.add(key);
+	}
+
+	/** Whether something was found wrong with this key. */
+	concern(key: string): boolean {
+		return this.#keys.has(key);
 	}
 
 	/** @throws ConfigError if there are any */

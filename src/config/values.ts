@@ -49,13 +49,14 @@ export const portOrOff = () =>
 		throw new UsageError(`${quoted(text)} is not a port: write a whole number from 0 to 65535, or off`);
 	});
 
-const BOOLEANS: Readonly<Record<string, boolean>> = { true: true, false: false };
+const YES = ['true', 'yes', 'on', '1'];
+const NO = ['false', 'no', 'off', '0'];
 
 export const boolean = () =>
 	textTo((text) => {
-		const value = BOOLEANS[text.toLowerCase()];
-		if (value === undefined) throw new UsageError(`${quoted(text)} is not a choice: write true or false`);
-		return value;
+		const word = text.toLowerCase();
+		if (YES.includes(word) || NO.includes(word)) return YES.includes(word);
+		throw new UsageError(`${quoted(text)} is neither true nor false: write one of them`);
 	});
 
 export const oneOf = <const T extends string>(...choices: readonly T[]) =>
@@ -140,13 +141,18 @@ export const bearerToken = () =>
 		throw new UsageError('is not a token: write one line without spaces, as it was printed');
 	});
 
-/** One or more texts: a list in a file, or text with commas anywhere. The texts stay as they are written. */
+/** The items of a list: as they stand in a file's list, between commas anywhere else. */
+export function itemsOf(value: string | readonly string[]): readonly string[] {
+	return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+}
+
+/** One or more texts, which stay as they are written. */
 export const listOf = (check: (text: string) => unknown) =>
 	z.union([z.string(), z.array(z.string())]).transform((value, context) => {
-		const items = typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
+		const items = itemsOf(value);
 		if (items.length === 0) context.addIssue({ code: 'custom', message: 'the list is empty' });
 		for (const [index, item] of items.entries()) {
-			const fault = item === '' ? 'there is nothing between two commas' : attempt(check, item)[1];
+			const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
 			if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });
 		}
 		return items;

@@ -10,6 +10,7 @@ import {
 	LineCounter,
 	type Node,
 	Parser,
+	type Scalar,
 	type YAMLError,
 	type YAMLMap,
 	type YAMLSeq,
@@ -25,6 +26,8 @@ const MAX_ALIASES = 100;
 
 export interface YamlFile {
 	readonly entries: ReadonlyMap<string, Entry>;
+	/** The text is not YAML, so that there are no entries. */
+	readonly broken: boolean;
 	/** Where a section begins, for mistakes about what it lacks; the beginning of the file if it is not there. */
 	sectionOrigin(name: string): Origin;
 }
@@ -42,6 +45,7 @@ class YamlReader {
 	readonly #entries = new Map<string, Entry>();
 	readonly #sections = new Map<string, Origin>();
 	#document: Document | undefined;
+	#broken = false;
 	#aliases = 0;
 
 	constructor(text: string, file: string, mistakes: Mistakes) {
@@ -54,9 +58,10 @@ class YamlReader {
 		const tokens = [...new Parser(this.#lines.addNewLine).parse(this.#text)];
 		const deep = tooDeep(tokens);
 		if (deep === undefined) this.#readDocuments(tokens);
-		else this.#mistakes.add(this.#at(deep), undefined, `more than ${MAX_DEPTH} levels deep`);
+		else this.#break(deep, `more than ${MAX_DEPTH} levels deep`);
 		return {
 			entries: this.#entries,
+			broken: this.#broken,
 			sectionOrigin: (name) => this.#sections.get(name) ?? this.#at(0),
 		};
 	}
@@ -73,16 +78,19 @@ class YamlReader {
 		const [document, second] = composer.compose(tokens, true, this.#text.length);
 		if (!document) return;
 		this.#document = document;
-		for (const fault of [...document.errors, ...document.warnings]) {
-			this.#mistakes.add(this.#at(fault.pos[0]), undefined, sentence(fault));
-		}
-		if (second) this.#mistakes.add(this.#at(second.range[0]), undefined, 'a second document; write one');
+		for (const fault of [...document.errors, ...document.warnings]) this.#break(fault.pos[0], sentence(fault));
+		if (second) this.#break(second.range[0], 'a second document begins here; write one');
 		// What a broken text seems to say would only add mistakes that are none.
-		else if (document.errors.length === 0 && document.contents) this.#readSection(document.contents, ROOT, '');
+		if (!this.#broken && document.contents) this.#readSection(document.contents, ROOT, '');
+	}
+
+	#break(offset: number, text: string): void {
+		this.#broken = true;
+		this.#mistakes.add(this.#at(offset), undefined, text);
 	}
 
 	#readSection(node: Node, section: Section, prefix: string): void {
-		const map = this.#resolved(node);
+		const map = this.#resolved(node, undefined);
 		if (!map) return;
 		if (!isMap(map)) {
 			if (!isNothing(map)) this.#refuse(node, nameOf(prefix), 'is a section: write keys with values under it');
@@ -112,10 +120,12 @@ class YamlReader {
 	}
 
 	#readValue(written: Node | undefined, keyOrigin: Origin, key: string): void {
-		const node = written && this.#resolved(written);
+		const node = written && this.#resolved(written, key);
 		if (written && !node) return;
 		if (!written || !node || isNothing(node)) {
 			this.#mistakes.add(keyOrigin, key, 'has no value: give it one or take the line out');
+		} else if (isScalar(node) && runsOn(node)) {
+			this.#refuse(written, key, 'goes on in the next line; put a space after each key and its colon, or use quotes');
 		} else if (isScalar(node)) {
 			this.#entries.set(key, { value: String(node.value), origin: this.#of(written) });
 		} else if (isSeq(node)) {
@@ -129,9 +139,12 @@ class YamlReader {
 		const values: string[] = [];
 		const items: Origin[] = [];
 		for (const written of list.items as Node[]) {
-			const node = this.#resolved(written);
+			const node = this.#resolved(written, key);
 			if (!node) return;
-			if (!isScalar(node) || isNothing(node)) return this.#refuse(written, key, 'an item of the list is not a text');
+			if (!isScalar(node) || isNothing(node)) {
+				this.#refuse(written, key, 'an item of the list is not a text');
+				return;
+			}
 			values.push(String(node.value));
 			items.push(this.#of(written));
 		}
@@ -139,13 +152,13 @@ class YamlReader {
 	}
 
 	/** @returns undefined after adding a mistake */
-	#resolved(node: Node): Node | undefined {
+	#resolved(node: Node, key: string | undefined): Node | undefined {
 		if (!isAlias(node)) return node;
 		if (!this.#document) return undefined;
 		this.#aliases += 1;
 		const target = this.#aliases > MAX_ALIASES ? undefined : node.resolve(this.#document);
 		// A secret that begins with an asterisk looks like an alias: its text is not repeated.
-		if (!target) this.#refuse(node, undefined, aliasFault(this.#aliases));
+		if (!target) this.#refuse(node, key, aliasFault(this.#aliases));
 		return target;
 	}
 
@@ -183,6 +196,11 @@ function tooDeep(tokens: readonly CST.Token[]): number | undefined {
 /** Nothing, `~` and `null` without quotes: what YAML calls null. */
 function isNothing(node: Node): boolean {
 	return isScalar(node) && node.type === 'PLAIN' && /^(~|null|)$/i.test(String(node.value));
+}
+
+/** A line without a space after its colon is, to YAML, more text of the value above: nobody means that. */
+function runsOn(node: Scalar): boolean {
+	return node.type === 'PLAIN' && /[\r\n]/.test(node.source ?? '');
 }
 
 function nameOf(prefix: string): string {

@@ -43,6 +43,8 @@ export interface SessionHandler {
 	settingsAcknowledged?(session: Session): void;
 	/** The peer will take no streams above `lastStreamId`; those have failed already. */
 	goaway?(session: Session, lastStreamId: number, code: number, debugData: string): void;
+	/** All frames of one read from the socket have been told. */
+	readDone?(): void;
 	/** Whether PING answers must wait until session.releasePings(). */
 	holdPings?(): boolean;
 	/** A handler threw: its stream was reset, the connection goes on. */
@@ -78,7 +80,7 @@ export interface SessionOptions {
 const MiB = 1024 * 1024;
 /** A stream's turn while others wait (and while the peer allows no larger frame). */
 const TURN_BYTES = 16 * 1024;
-/** Header bytes that a flush may add on top of what the socket should hold. */
+/** Streams that we reset are remembered so long as not so many others were. */
 const CLOSED_REMEMBERED = 1024;
 /** Answers that a peer may leave unread before it is cut off: PING and SETTINGS acknowledgements, resets. */
 const MAX_UNREAD_ANSWERS = 10_000;
@@ -92,7 +94,7 @@ export class Session {
 	readonly local: Settings = initialSettings();
 	/** The round trip in milliseconds: the smallest that a PING measured; 0 before the first answer. */
 	rtt = 0;
-	/** Bytes received so far, and writes of ours that the socket completed: both are signs of life. */
+	/** Bytes received so far, and writes that left after the socket had been stuck: both are signs of life. */
 	received = 0;
 	progress = 0;
 
@@ -126,6 +128,8 @@ export class Session {
 	#flushScheduled = false;
 	#flushing = false;
 	#unreadAnswers = 0;
+	/** The socket could not take all of a write at once. */
+	#stuck = false;
 	#heldPings: Buffer[] = [];
 	#closed = false;
 	#error: Error | null = null;
@@ -334,6 +338,7 @@ export class Session {
 		this.received += chunk.length;
 		try {
 			this.#reader.push(chunk);
+			this.#handler.readDone?.();
 		} catch (error) {
 			this.#fail(error);
 		}
@@ -371,7 +376,8 @@ export class Session {
 	#breach(stream: Stream, error: StreamError): void {
 		if (stream.closed) return;
 		this.sendReset(stream.id, error.code);
-		stream.fail({ kind: 'protocol', code: error.code, started: true, message: error.message });
+		const failure: StreamFailure = { kind: 'protocol', code: error.code, started: true, message: error.message };
+		this.#guard(stream, () => stream.fail(failure, StreamState.RESET_BY_US));
 	}
 
 	#frame(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {
@@ -883,6 +889,7 @@ export class Session {
 			socket.write(parts[last] as Buffer, this.#written);
 			socket.uncork();
 		}
+		if (socket.writableLength > 0) this.#stuck = true;
 		if (this.#recyclable && socket.writableLength === 0) this.#writer.recycle();
 		else this.#writer.abandon();
 	}
@@ -890,8 +897,12 @@ export class Session {
 	/** The kernel took a write. */
 	readonly #written = (error?: Error | null): void => {
 		if (error || this.#closed) return;
-		this.progress++;
-		if (this.socket.writableLength === 0) this.#unreadAnswers = 0;
+		// A write that the kernel's buffer took at once says nothing of the peer.
+		if (this.#stuck) this.progress++;
+		if (this.socket.writableLength === 0) {
+			this.#stuck = false;
+			this.#unreadAnswers = 0;
+		}
 		if (this.#scheduler.size > 0) this.#scheduleFlush();
 	};
 

@@ -197,11 +197,14 @@ export class Stream {
 	}
 
 	/** For the session: the stream is over for a reason that its owner must hear of. */
-	fail(failure: StreamFailure): void {
-		if (this.#left) return;
-		this.state = StreamState.CLOSED;
-		this.handler.failed(this, failure);
-		this.leave(StreamState.CLOSED);
+	fail(failure: StreamFailure, state: StreamState = StreamState.CLOSED): void {
+		if (this.closed) return;
+		this.state = state;
+		try {
+			this.handler.failed(this, failure);
+		} finally {
+			this.leave(state);
+		}
 	}
 
 	/** For the session: both sides are over. */

@@ -4,8 +4,8 @@ import type { Grants, Wanted } from './eligibility.ts';
 import type { Line } from './queue.ts';
 
 const AFFINITY_KEYS = 100_000;
-/** Applications choose their keys, and a key may be as long as a header. */
-const AFFINITY_CHARACTERS = 32 * 1024 * 1024;
+/** Applications choose their keys, and a key may be as long as a header: one longer than this takes the room of several. */
+const AFFINITY_KEY_LENGTH = 320;
 
 /** One agent's slots. Whoever changes them calls `update` of the profile. */
 export class Slots<M> {
@@ -135,9 +135,9 @@ export class Profile<M> implements Grants {
 /** Which agent served a key last, by name: an agent that comes back finds its keys again, and none is kept from being collected. */
 export class Affinity {
 	readonly #served = new LRUCache<string, string>({
-		max: AFFINITY_KEYS,
-		maxSize: AFFINITY_CHARACTERS,
-		sizeCalculation: (member, key) => key.length + member.length,
+		// Not `max`, which sets aside room for all of them at once.
+		maxSize: AFFINITY_KEYS * AFFINITY_KEY_LENGTH,
+		sizeCalculation: (member, key) => Math.max(AFFINITY_KEY_LENGTH, key.length + member.length),
 	});
 
 	/** The key of the member that served this request's affinity last. */

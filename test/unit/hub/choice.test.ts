@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Affinity, Profile, Slots } from '../../../src/hub/choice.ts';
+import { seeded } from '../../helpers/seeded.ts';
 
 const anyone = { scopes: [], scopePaths: [] };
 
@@ -21,17 +22,6 @@ function order(profile: Profile<string>): string[] {
 	const taken = new Set<string>();
 	for (let next = profile.first(taken); next !== undefined; next = profile.first(taken)) taken.add(next.member);
 	return [...taken];
-}
-
-/** A small seeded generator (mulberry32). */
-function seeded(seed: number): (below: number) => number {
-	let state = seed;
-	return (below) => {
-		state = (state + 0x6d2b79f5) | 0;
-		let t = Math.imul(state ^ (state >>> 15), 1 | state);
-		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-		return ((t ^ (t >>> 14)) >>> 0) % below;
-	};
 }
 
 describe('the choice among agents', () => {
@@ -137,7 +127,7 @@ describe('affinity', () => {
 		assert.equal(affinity.of(wanted('1')), undefined);
 	});
 
-	it('holds no more than 32 Mi characters of keys, however long they are', () => {
+	it('holds no more than 32 million characters of keys, however long they are', () => {
 		const affinity = new Affinity();
 		for (let i = 0; i < 1100; i++) affinity.remember(wanted(`${i}:${'x'.repeat(32 * 1024)}`), 'one');
 		assert.equal(affinity.of(wanted(`0:${'x'.repeat(32 * 1024)}`)), undefined);

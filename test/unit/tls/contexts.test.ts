@@ -106,24 +106,28 @@ test('what is wrong with a file is told with its name', async () => {
 	await writeFile(encrypted, '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n');
 	const { cert, key } = files;
 	const missing = join(dir, 'missing.pem');
-	const cases: [Promise<unknown>, string, string][] = [
-		[loadServerTls({ cert: missing, key }), missing, 'there is no such file'],
-		[loadServerTls({ cert: dir, key }), dir, 'is a folder'],
-		[loadServerTls({ cert: garbage, key }), garbage, 'holds no certificate in PEM'],
-		[loadServerTls({ cert: broken, key }), broken, 'certificate 1 cannot be read'],
-		[loadServerTls({ cert: key, key }), key, 'holds no certificate in PEM'],
-		[loadServerTls({ cert, key: cert }), cert, 'holds no private key in PEM'],
-		[loadServerTls({ cert, key: brokenKey }), brokenKey, 'the private key cannot be read'],
-		[loadServerTls({ cert, key: encrypted }), encrypted, 'has a passphrase'],
-		[loadServerTls({ cert, key: files.clientKey }), files.clientKey, 'is not the key of the first certificate in'],
-		[loadServerTls({ cert, key, clientCa: garbage }), garbage, 'holds no certificate in PEM'],
-		[loadClientTls({ ca: missing }), missing, 'there is no such file'],
-		[loadClientTls({ cert }), 'a client certificate', 'without its key'],
-		[loadClientTls({ key }), 'a client key', 'without its certificate'],
+	const cases: [() => Promise<unknown>, string, string][] = [
+		[() => loadServerTls({ cert: missing, key }), missing, 'there is no such file'],
+		[() => loadServerTls({ cert: dir, key }), dir, 'is a folder'],
+		[() => loadServerTls({ cert: garbage, key }), garbage, 'holds no certificate in PEM'],
+		[() => loadServerTls({ cert: broken, key }), broken, 'certificate 1 cannot be read'],
+		[() => loadServerTls({ cert: key, key }), key, 'holds no certificate in PEM'],
+		[() => loadServerTls({ cert, key: cert }), cert, 'holds no private key in PEM'],
+		[() => loadServerTls({ cert, key: brokenKey }), brokenKey, 'the private key cannot be read'],
+		[() => loadServerTls({ cert, key: encrypted }), encrypted, 'has a passphrase'],
+		[
+			() => loadServerTls({ cert, key: files.clientKey }),
+			files.clientKey,
+			'is not the key of the first certificate in',
+		],
+		[() => loadServerTls({ cert, key, clientCa: garbage }), garbage, 'holds no certificate in PEM'],
+		[() => loadClientTls({ ca: missing }), missing, 'there is no such file'],
+		[() => loadClientTls({ cert }), 'a client certificate', 'without its key'],
+		[() => loadClientTls({ key }), 'a client key', 'without its certificate'],
 	];
-	for (const [loaded, file, what] of cases) {
+	for (const [load, file, what] of cases) {
 		await assert.rejects(
-			loaded,
+			load,
 			(error) => error instanceof UsageError && error.message.startsWith(file) && error.message.includes(what),
 			what,
 		);

@@ -1,0 +1,76 @@
+/** The commands of an agent: run, check. What they need is loaded when they run, for the others to start fast. */
+import type { AgentSettings, Loaded } from '../config/load.ts';
+import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { serve } from './service.ts';
+
+const FLAGS: readonly Flag[] = [
+	CONFIG_FLAG,
+	{ name: 'tokenFile', value: 'FILE', key: 'agent.tokenFile', help: 'File with what slime hub register printed' },
+	{ name: 'token', value: 'TEXT', key: 'agent.token', help: 'The token itself, which the process list then shows' },
+	{
+		name: 'hub',
+		value: 'ADDRESS',
+		list: true,
+		key: 'agent.hub',
+		help: 'Hubs: host:port or http(s)://[user[:password]@]host[:port][/path], with commas',
+	},
+	{
+		name: 'upstream',
+		value: 'ADDRESS',
+		list: true,
+		key: 'agent.upstream',
+		help: 'Services to serve: as a hub, or h2c://host:port, or unix:/path, with commas',
+	},
+	{
+		name: 'numWorker',
+		value: 'N',
+		key: 'agent.numWorker',
+		help: 'Most requests at an upstream at a time, 1 to 65535 (default: 1)',
+	},
+	{ name: 'agentID', value: 'ID', key: 'agent.agentID', help: 'Name at the hub (default: made once and kept)' },
+	{
+		name: 'reportHardware',
+		key: 'agent.reportHardware',
+		help: 'Tell the hub what machine this is (default: true)',
+	},
+	{ name: 'ca', value: 'FILE', key: 'agent.ca', help: "Authorities (PEM) trusted beside the system's" },
+	{ name: 'tlsCert', value: 'FILE', key: 'agent.tlsCert', help: 'Certificate (PEM) for hubs that ask for one' },
+	{ name: 'tlsKey', value: 'FILE', key: 'agent.tlsKey', help: 'Key of the certificate (PEM)' },
+	{
+		name: 'upstreamTokenFile',
+		value: 'FILE',
+		key: 'agent.upstreamTokenFile',
+		help: 'File with a token that the upstream gets as Authorization: Bearer',
+	},
+	{ name: 'stateDir', value: 'FOLDER', key: 'agent.stateDir', help: 'The id of the agent is kept here' },
+];
+
+export const AGENT_COMMANDS: readonly Command[] = [
+	{ name: 'agent run', summary: 'Run an agent beside a service', flags: FLAGS, run: runAgent },
+	{ name: 'agent check', summary: "Say whether the agent's configuration is right", flags: FLAGS, run: check },
+];
+
+async function runAgent(call: Call): Promise<number> {
+	const { settings, logLevel, warnings } = await load(call);
+	const { createConsoleLogger } = await import('../shared/logger.ts');
+	const logger = await createConsoleLogger(logLevel);
+	call.reportTo(logger);
+	for (const warning of warnings) logger.warn(warning);
+	return serve(async () => {
+		const { createAgent } = await import('../index.ts');
+		return createAgent({ ...settings, logger });
+	}, logger);
+}
+
+async function check(call: Call): Promise<number> {
+	const { warnings } = await load(call);
+	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+	process.stdout.write('ok\n');
+	return 0;
+}
+
+async function load({ sources }: Call): Promise<Loaded<AgentSettings>> {
+	const { loadAgent } = await import('../config/load.ts');
+	const { parseUpstream } = await import('../agent/upstream.ts');
+	return loadAgent(sources, parseUpstream);
+}

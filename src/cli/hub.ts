@@ -1,0 +1,149 @@
+/** The commands of a hub: run, register, check. What they need is loaded when they run, for the others to start fast. */
+import { ConfigError } from '../config/mistakes.ts';
+import { UsageError } from '../shared/errors.ts';
+import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { serve } from './service.ts';
+
+const SECRET_FLAGS: readonly Flag[] = [
+	{ name: 'secretFile', value: 'FILE', key: 'hub.secretFile', help: "File with the secret that signs agents' tokens" },
+	{ name: 'secret', value: 'TEXT', key: 'hub.secret', help: 'The secret itself, which the process list then shows' },
+];
+
+const RUN_FLAGS: readonly Flag[] = [
+	CONFIG_FLAG,
+	...SECRET_FLAGS,
+	{ name: 'host', value: 'HOST', key: 'hub.host', help: 'Address to listen on (default: 0.0.0.0)' },
+	{ name: 'port', value: 'PORT', key: 'hub.port', help: 'Port to listen on, 0 for any free one (default: 8080)' },
+	{
+		name: 'concurrent',
+		value: 'N',
+		key: 'hub.concurrent',
+		help: 'Most requests at work at a time, 0 for no limit (default: 0)',
+	},
+	{
+		name: 'appPasswordFile',
+		value: 'FILE',
+		key: 'hub.appPasswordFile',
+		help: 'File with the password that applications must present',
+	},
+	{
+		name: 'appPassword',
+		value: 'TEXT',
+		key: 'hub.appPassword',
+		help: 'The password itself, which the process list then shows',
+	},
+	{ name: 'tlsCert', value: 'FILE', key: 'hub.tlsCert', help: 'Certificate chain (PEM): serve TLS' },
+	{ name: 'tlsKey', value: 'FILE', key: 'hub.tlsKey', help: 'Key of the certificate (PEM)' },
+	{
+		name: 'clientCa',
+		value: 'FILE',
+		key: 'hub.clientCa',
+		help: 'Authority (PEM) whose certificate agents must bring',
+	},
+	{
+		name: 'adminHost',
+		value: 'HOST',
+		key: 'hub.adminHost',
+		help: 'Address of the admin listener (default: 127.0.0.1)',
+	},
+	{
+		name: 'adminPort',
+		value: 'PORT',
+		key: 'hub.adminPort',
+		help: 'Port of the admin listener, or off (default: 8081)',
+	},
+	{ name: 'stateDir', value: 'FOLDER', key: 'hub.stateDir', help: 'What must survive a restart is kept here' },
+];
+
+const REGISTER_FLAGS: readonly Flag[] = [
+	CONFIG_FLAG,
+	...SECRET_FLAGS,
+	{ name: 'name', value: 'NAME', help: 'Name of the token (default: two random words and a number)' },
+	{ name: 'age', value: 'DURATION', help: 'How long it is valid, such as 1h30m or 30d (default: for ever)' },
+	{ name: 'scopes', value: 'A,B', list: true, help: 'Scopes that its agents serve (default: all)' },
+	{
+		name: 'scopePaths',
+		value: '/A,/B/*',
+		list: true,
+		help: 'Paths that its agents serve, /* for all below (default: all)',
+	},
+];
+
+export const HUB_COMMANDS: readonly Command[] = [
+	{
+		name: 'hub run',
+		summary: 'Run a hub, which applications and agents connect to',
+		flags: RUN_FLAGS,
+		run: runHub,
+	},
+	{
+		name: 'hub register',
+		summary: 'Make a token for an agent and print it',
+		flags: REGISTER_FLAGS,
+		run: register,
+	},
+	{
+		name: 'hub check',
+		summary: "Say whether the hub's configuration is right",
+		flags: RUN_FLAGS,
+		run: check,
+	},
+];
+
+async function runHub(call: Call): Promise<number> {
+	const { loadHub } = await import('../config/load.ts');
+	const { settings, logLevel, warnings } = await loadHub(call.sources);
+	const { createConsoleLogger } = await import('../shared/logger.ts');
+	const logger = await createConsoleLogger(logLevel);
+	call.reportTo(logger);
+	for (const warning of warnings) logger.warn(warning);
+	return serve(async () => {
+		const { createHub } = await import('../index.ts');
+		const hub = await createHub({ ...settings, logger });
+		logger.info({ url: hub.url, host: hub.address.host, port: hub.address.port }, 'the hub listens');
+		return hub;
+	}, logger);
+}
+
+async function register({ sources, flags }: Call): Promise<number> {
+	// Flags first: a mistake in them should not take as long as a key to derive.
+	const age = flags.get('age');
+	const ageMs = age === undefined ? undefined : await parsedAge(age);
+	const scopes = items(flags, 'scopes');
+	const scopePaths = items(flags, 'scopePaths');
+	const name = flags.get('name') ?? (await import('./random-name.ts')).randomName();
+	const { loadHubSecret } = await import('../config/load.ts');
+	const secret = await loadHubSecret(sources);
+	const { createTokens } = await import('../auth/tokens.ts');
+	const tokens = await createTokens({ secret });
+	const token = await tokens.issue({ name, ageMs, scopes, scopePaths });
+	process.stdout.write(`${token}\n`);
+	return 0;
+}
+
+async function check({ sources }: Call): Promise<number> {
+	const { loadHub } = await import('../config/load.ts');
+	const { warnings } = await loadHub(sources);
+	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+	process.stdout.write('ok\n');
+	return 0;
+}
+
+async function parsedAge(text: string): Promise<number> {
+	const { parseDuration } = await import('../shared/duration.ts');
+	try {
+		return parseDuration(text);
+	} catch (error) {
+		if (error instanceof UsageError) throw new ConfigError([`--age: ${error.message}`]);
+		throw error;
+	}
+}
+
+function items(flags: ReadonlyMap<string, string>, name: string): readonly string[] | undefined {
+	const list = flags
+		.get(name)
+		?.split(',')
+		.map((item) => item.trim());
+	if (list?.includes('')) throw new ConfigError([`--${name}: an item is empty: write items with commas between them`]);
+	return list;
+}

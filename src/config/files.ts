@@ -1,0 +1,55 @@
+/** Reads the small files that a configuration consists of or names. Knows nothing of what is in them. */
+import { createReadStream } from 'node:fs';
+import { access, constants, stat } from 'node:fs/promises';
+import { UsageError } from '../shared/errors.ts';
+
+const REASONS: ReadonlyMap<unknown, string> = new Map([
+	['ENOENT', 'there is no such file'],
+	['ENOTDIR', 'there is no such file'],
+	['EACCES', 'permission denied'],
+	['EPERM', 'permission denied'],
+	['EISDIR', 'it is a folder'],
+]);
+
+/**
+ * Reads once and in order, so that pipes work too (`--secretFile <(command)`).
+ * @throws UsageError that says why not
+ */
+export async function readText(path: string, maxBytes: number): Promise<string> {
+	const chunks: Buffer[] = [];
+	try {
+		for await (const chunk of createReadStream(path, { end: maxBytes })) chunks.push(chunk);
+	} catch (error) {
+		throw unreadable(path, error);
+	}
+	const bytes = Buffer.concat(chunks);
+	if (bytes.length > maxBytes) throw new UsageError(`cannot read ${path}: it is larger than ${maxBytes / 1024} KiB`);
+	try {
+		return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+	} catch (cause) {
+		throw new UsageError(`cannot read ${path}: it is not UTF-8 text`, { cause });
+	}
+}
+
+/** @throws UsageError that says why it cannot be read */
+export async function checkReadable(path: string): Promise<void> {
+	try {
+		await access(path, constants.R_OK);
+		if ((await stat(path)).isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+	} catch (error) {
+		throw unreadable(path, error);
+	}
+}
+
+export function isMissing(error: unknown): boolean {
+	return error instanceof Error && codeOf(error.cause) === 'ENOENT';
+}
+
+function unreadable(path: string, cause: unknown): UsageError {
+	const code = codeOf(cause);
+	return new UsageError(`cannot read ${path}: ${REASONS.get(code) ?? String(code ?? cause)}`, { cause });
+}
+
+function codeOf(error: unknown): unknown {
+	return error instanceof Error && 'code' in error ? error.code : undefined;
+}

@@ -1,0 +1,86 @@
+/** From flags, environment and file to what a hub or an agent is told. Owns which keys are required and which belong together. */
+import type { LogLevel } from '../shared/logger.ts';
+import { Reading } from './reading.ts';
+import type { Configuration } from './schema.ts';
+import type { Sources } from './sources.ts';
+
+export type { FlagValue, Sources } from './sources.ts';
+
+/** The settings' durations are milliseconds, sizes bytes, paths absolute, secrets read. */
+export interface Loaded<Settings> {
+	readonly settings: Settings;
+	readonly logLevel: LogLevel;
+	/** Sentences for the log. */
+	readonly warnings: readonly string[];
+}
+
+/** HubOptions but for the logger, and where the hub keeps its state. */
+export type HubSettings = ReturnType<typeof hubSettings>;
+
+/** AgentOptions but for the logger. */
+export type AgentSettings = ReturnType<typeof agentSettings>;
+
+/** @throws ConfigError */
+export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
+	const reading = await Reading.begin('hub', sources);
+	await reading.openFiles();
+	reading.require('secret', 'the hub needs a secret');
+	reading.requireBeside('tlsCert', 'tlsKey');
+	reading.requireBeside('tlsKey', 'tlsCert');
+	reading.requireBeside('clientCa', 'tlsCert');
+	const { hub, log } = reading.finish();
+	return {
+		settings: hubSettings(hub, reading.has('adminPort')),
+		logLevel: log.level,
+		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword')],
+	};
+}
+
+/**
+ * The hub's secret alone, for making tokens: that works on a machine where the hub's other files are not.
+ * @throws ConfigError
+ */
+export async function loadHubSecret(sources: Sources): Promise<string> {
+	const reading = await Reading.begin('hub', sources);
+	reading.keepOnly('secret');
+	await reading.openFiles();
+	reading.require('secret', 'a token needs the secret of its hub');
+	return required(reading.finish().hub.secret);
+}
+
+/**
+ * @param checkUpstream the agent's own parser; throws UsageError for what is no upstream
+ * @throws ConfigError
+ */
+export async function loadAgent(
+	sources: Sources,
+	checkUpstream: (text: string) => unknown,
+): Promise<Loaded<AgentSettings>> {
+	const reading = await Reading.begin('agent', sources);
+	await reading.openFiles();
+	reading.checkItems('upstream', checkUpstream);
+	reading.require('token', 'the agent needs the token that slime hub register printed');
+	reading.require('hub', 'the agent needs the address of a hub');
+	reading.require('upstream', 'the agent needs an upstream, the service that it serves');
+	reading.requireBeside('tlsCert', 'tlsKey');
+	reading.requireBeside('tlsKey', 'tlsCert');
+	const { agent, log } = reading.finish();
+	return { settings: agentSettings(agent), logLevel: log.level, warnings: reading.warnings };
+}
+
+function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
+	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, ...settings } = hub;
+	const tls = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey, clientCa } : undefined;
+	return { ...settings, secret: required(hub.secret), tls, adminRequired };
+}
+
+function agentSettings(agent: Configuration['agent']) {
+	const { hub, upstream, tokenFile, upstreamTokenFile, ...settings } = agent;
+	return { ...settings, token: required(agent.token), hubs: required(hub), upstreams: required(upstream) };
+}
+
+/** What `Reading.require` has made sure of, for the compiler. */
+function required<T>(value: T | undefined): T {
+	if (value === undefined) throw new Error('A required key was not checked.');
+	return value;
+}

@@ -1,0 +1,168 @@
+/** One command's way from written values to a configuration. Every step adds the mistakes that it finds; the end raises them all. */
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import { UsageError } from '../shared/errors.ts';
+import { checkReadable, readText } from './files.ts';
+import { fileForm, KEYS, SECRETS, variableOf } from './keys.ts';
+import { type Entry, Mistakes } from './mistakes.ts';
+import { type Configuration, PEM_FILES, schema } from './schema.ts';
+import { type Gathered, gather, type Sources } from './sources.ts';
+import { itemsOf } from './values.ts';
+
+const MAX_SECRET_BYTES = 64 * 1024;
+/** Fewer characters than this can be guessed. */
+const SHORT_SECRET = 16;
+
+export class Reading {
+	/** `hub.` or `agent.`, before every key that a step is told. */
+	readonly #prefix: string;
+	readonly #section: string;
+	readonly #gathered: Gathered;
+	readonly #mistakes: Mistakes;
+
+	/** @throws ConfigError if the file cannot be read */
+	static async begin(section: 'hub' | 'agent', sources: Sources): Promise<Reading> {
+		const mistakes = new Mistakes();
+		return new Reading(section, await gather(section, sources, mistakes), mistakes);
+	}
+
+	private constructor(section: string, gathered: Gathered, mistakes: Mistakes) {
+		this.#section = section;
+		this.#prefix = `${section}.`;
+		this.#gathered = gathered;
+		this.#mistakes = mistakes;
+	}
+
+	get warnings(): readonly string[] {
+		return this.#gathered.warnings;
+	}
+
+	has(name: string): boolean {
+		return this.#entries.has(this.#prefix + name);
+	}
+
+	/** Forgets what the section says beside one secret. */
+	keepOnly(secret: string): void {
+		const key = this.#prefix + secret;
+		for (const other of [...this.#entries.keys()]) {
+			if (other !== key && other !== fileForm(key)) this.#entries.delete(other);
+		}
+	}
+
+	/** Makes paths absolute, puts secrets in the place of the files that hold them, and looks whether the others can be read. */
+	async openFiles(): Promise<void> {
+		for (const key of KEYS) {
+			const entry = this.#entries.get(key);
+			if (!entry || typeof entry.value !== 'string' || !key.startsWith(this.#prefix)) continue;
+			const secret = SECRETS.find((candidate) => fileForm(candidate) === key);
+			if (secret === undefined && !PEM_FILES.has(key) && !key.endsWith('.stateDir')) continue;
+			const path = this.#absolute(entry.value, entry);
+			await this.#adding(entry, key, async () => {
+				if (secret !== undefined) this.#entries.set(secret, { ...entry, value: await readSecret(path) });
+				if (PEM_FILES.has(key)) await checkReadable(path);
+			});
+			this.#entries.set(key, { ...entry, value: path });
+		}
+	}
+
+	/** @param sentence what is lacking; how to give it is added */
+	require(name: string, sentence: string): void {
+		const key = this.#prefix + name;
+		const named = SECRETS.includes(key) ? fileForm(name) : name;
+		const forms = [key, this.#prefix + named];
+		if (forms.some((form) => this.#entries.has(form) || this.#mistakes.concern(form))) return;
+		const remedy = `--${named}, ${variableOf(this.#prefix + named)} or ${this.#prefix}${named} in the configuration`;
+		this.#mistakes.add(this.#gathered.sectionOrigin(this.#section), undefined, `${sentence}: give ${remedy}`);
+	}
+
+	/** @param name a key that means nothing without the other */
+	requireBeside(name: string, other: string): void {
+		const entry = this.#entries.get(this.#prefix + name);
+		if (!entry || this.has(other)) return;
+		this.#mistakes.add(entry.origin, this.#prefix + name, `needs ${this.#prefix}${other} beside it`);
+	}
+
+	/** @param check throws UsageError for what is no item of the list */
+	checkItems(name: string, check: (text: string) => unknown): void {
+		const key = this.#prefix + name;
+		const entry = this.#entries.get(key);
+		for (const [index, item] of entry ? itemsOf(entry.value).entries() : []) {
+			if (item === '') continue;
+			try {
+				check(item);
+			} catch (error) {
+				if (!(error instanceof UsageError)) throw error;
+				this.#mistakes.add(entry?.items?.[index] ?? entry?.origin, key, error.message);
+			}
+		}
+	}
+
+	/** Sentences for the log, and what to do about it. */
+	shortSecrets(...names: readonly string[]): string[] {
+		return names.flatMap((name) => {
+			const entry = this.#entries.get(this.#prefix + name);
+			if (!entry || entry.value.length >= SHORT_SECRET) return [];
+			const advice = 'it can be guessed; make a longer one, for instance with openssl rand -hex 32';
+			return [`${entry.origin.where}: ${this.#prefix}${name} has fewer than ${SHORT_SECRET} characters: ${advice}`];
+		});
+	}
+
+	/** @throws ConfigError with every mistake of every step */
+	finish(): Configuration {
+		const result = schema.safeParse(tree(this.#entries));
+		for (const issue of result.error?.issues ?? []) this.#addIssue(issue);
+		this.#mistakes.raise();
+		if (!result.success) throw result.error;
+		return result.data;
+	}
+
+	#addIssue(issue: z.core.$ZodIssue): void {
+		const path = issue.path.map(String);
+		const last = Number(issue.path.at(-1));
+		const key = Number.isInteger(last) ? path.slice(0, -1).join('.') : path.join('.');
+		const entry = this.#entries.get(key);
+		this.#mistakes.add(entry?.items?.[last] ?? entry?.origin, key, issue.message);
+	}
+
+	async #adding(entry: Entry, key: string, step: () => Promise<void>): Promise<void> {
+		try {
+			await step();
+		} catch (error) {
+			if (!(error instanceof UsageError)) throw error;
+			this.#mistakes.add(entry.origin, key, error.message);
+		}
+	}
+
+	/** Paths in a file are relative to its folder, the others to the current one. */
+	#absolute(path: string, { origin }: Entry): string {
+		return origin.source === 'file' ? resolve(this.#gathered.directory, path) : resolve(path);
+	}
+
+	get #entries(): Map<string, Entry> {
+		return this.#gathered.entries;
+	}
+}
+
+/** Editors and echo end a file with a line break that is not part of the secret. */
+async function readSecret(path: string): Promise<string> {
+	const text = (await readText(path, MAX_SECRET_BYTES)).replace(/\r?\n$/, '');
+	if (text === '') throw new UsageError(`cannot read ${path}: it is empty`);
+	return text;
+}
+
+/** `hub.queue.max` → `{hub: {queue: {max}}}`; the keys are the schema's own. */
+function tree(entries: ReadonlyMap<string, Entry>): Record<string, unknown> {
+	const root: Record<string, unknown> = {};
+	for (const [key, { value }] of entries) {
+		const names = key.split('.');
+		const last = names.pop() ?? '';
+		let section = root;
+		for (const name of names) {
+			const below = (section[name] ?? {}) as Record<string, unknown>;
+			section[name] = below;
+			section = below;
+		}
+		section[last] = value;
+	}
+	return root;
+}

@@ -1,0 +1,201 @@
+/**
+ * One connected agent: its tunnel as the hub sees it, and what its slots mean to the dispatcher (DESIGN of the slots: PROTOCOL.md).
+ * Knows who the agent is; nothing of applications.
+ */
+import type { Duplex } from 'node:stream';
+import { Session, type SessionHandler } from '../h2/session.ts';
+import type { Stream } from '../h2/stream.ts';
+import type { WindowBudget } from '../h2/window.ts';
+import type { Logger } from '../shared/logger.ts';
+import type { AgentInfo } from '../tunnel/handshake.ts';
+import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+/** Initial stream windows of one tunnel, all together, at most. */
+const ALL_WINDOWS = 32 * MiB;
+
+/** Who an agent is, as its token and its handshake say. */
+export interface AgentIdentity {
+	readonly tokenId: string;
+	readonly tokenName: string;
+	readonly agentId: string;
+	readonly scopes: readonly string[];
+	readonly scopePaths: readonly string[];
+	readonly info: AgentInfo;
+	readonly address: string;
+}
+
+/** Whatever wants to act once all frames of one read have been told. */
+export interface ReadListener {
+	readDone(): void;
+}
+
+export interface AgentLinkOptions {
+	readonly socket: Duplex;
+	readonly head: Buffer;
+	readonly identity: AgentIdentity;
+	readonly dispatcher: Dispatcher<AgentLink>;
+	readonly heartbeat: HeartbeatOptions;
+	readonly windows: WindowBudget;
+	readonly logger: Logger;
+	readonly left: (link: AgentLink) => void;
+}
+
+/** Never in a compression table, where another request's field could be guessed against them. */
+export const SECRET_FIELDS: ReadonlySet<string> = new Set([
+	'authorization',
+	'cookie',
+	'set-cookie',
+	'proxy-authorization',
+	'slime-app-password',
+	'x-api-key',
+	'api-key',
+]);
+
+export class AgentLink implements Member, SessionHandler {
+	readonly identity: AgentIdentity;
+	/** Token id and agent id: two tokens may use the same agent id, they are two agents. */
+	readonly key: string;
+	readonly session: Session;
+	readonly #membership: Membership;
+	readonly #heartbeat: Heartbeat;
+	readonly #log: Logger;
+	readonly #left: (link: AgentLink) => void;
+	#waitingForRead: ReadListener[] = [];
+	/** Leases of cancelled requests, until the agent has said that it took note. */
+	#cancelled: Array<Lease<AgentLink>> = [];
+	#pingUnderWay = false;
+	#refused = false;
+
+	constructor(options: AgentLinkOptions) {
+		const { identity } = options;
+		this.identity = identity;
+		this.key = `${identity.tokenId}/${identity.agentId}`;
+		this.#log = options.logger;
+		this.#left = options.left;
+		this.#membership = options.dispatcher.join(this);
+		const workers = identity.info.numWorker ?? 1;
+		this.session = new Session({
+			socket: options.socket,
+			role: 'client',
+			head: options.head,
+			handler: this,
+			processBudget: options.windows,
+			neverIndexed: SECRET_FIELDS,
+			settings: {
+				initialWindowSize: Math.max(64 * KiB, Math.min(MiB, Math.floor(ALL_WINDOWS / workers))),
+				maxFrameSize: 64 * KiB,
+				maxHeaderListSize: 640 * KiB,
+			},
+			maxFields: 8000,
+		});
+		this.#heartbeat = new Heartbeat(this.session, options.heartbeat, () => {
+			this.#log.warn('the agent does not answer any more');
+			this.session.destroy(new Error('no sign of life from the agent'));
+		});
+	}
+
+	get scopes(): readonly string[] {
+		return this.identity.scopes;
+	}
+
+	get scopePaths(): readonly string[] {
+		return this.identity.scopePaths;
+	}
+
+	/** Calls the listener when the frames that are being read have all been told. */
+	afterRead(listener: ReadListener): void {
+		this.#waitingForRead.push(listener);
+	}
+
+	/**
+	 * Gives a lease back whose stream is over. After a reset of ours the agent may not know of it yet: its slot is free only
+	 * when it has answered a PING sent behind the RST_STREAM. One such PING covers all resets before it.
+	 */
+	settle(lease: Lease<AgentLink>, cancelled: boolean): void {
+		if (!cancelled || this.session.closed) {
+			lease.release();
+			return;
+		}
+		this.#cancelled.push(lease);
+		this.#pingForCancelled();
+	}
+
+	#pingForCancelled(): void {
+		if (this.#pingUnderWay || this.#cancelled.length === 0) return;
+		const covered = this.#cancelled;
+		this.#cancelled = [];
+		this.#pingUnderWay = true;
+		this.session.ping(() => {
+			this.#pingUnderWay = false;
+			for (const lease of covered) lease.release();
+			this.#pingForCancelled();
+		});
+		this.#covered = covered;
+	}
+
+	#covered: Array<Lease<AgentLink>> = [];
+
+	/** The agent refused a request although it seemed to have a slot: it is left alone until it has said what it has. */
+	refused(): void {
+		if (this.#refused || this.session.closed) return;
+		this.#refused = true;
+		this.#membership.setLimit(0);
+		this.session.ping(() => {
+			this.#refused = false;
+			this.#applyLimit();
+		});
+	}
+
+	/** No new requests; the tunnel ends when those that it has are done. */
+	retire(reason: string): void {
+		this.#membership.drain();
+		this.session.shutdown(reason);
+	}
+
+	// SessionHandler
+
+	settings(): void {
+		this.#applyLimit();
+	}
+
+	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
+		this.#membership.drain();
+		this.#log.info({ reason: debugData || undefined }, 'the agent is leaving');
+	}
+
+	readDone(): void {
+		if (this.#waitingForRead.length === 0) return;
+		const listeners = this.#waitingForRead;
+		this.#waitingForRead = [];
+		for (const listener of listeners) listener.readDone();
+	}
+
+	fault(_session: Session, error: unknown): void {
+		this.#log.error({ err: error }, 'a request failed inside the hub');
+	}
+
+	closed(_session: Session, error: Error | null): void {
+		this.#heartbeat.stop();
+		this.#membership.leave();
+		for (const lease of [...this.#covered, ...this.#cancelled]) lease.release();
+		this.#covered = [];
+		this.#cancelled = [];
+		this.#log.info({ reason: error?.message ?? 'done' }, 'agent disconnected');
+		this.#left(this);
+	}
+
+	stream(stream: Stream): null {
+		stream.reset();
+		return null;
+	}
+
+	#applyLimit(): void {
+		if (this.#refused) return;
+		const most = this.session.remote.maxConcurrentStreams;
+		// An agent that announces no limit is held to the one worker that every agent has.
+		this.#membership.setLimit(Number.isFinite(most) ? most : 1);
+	}
+}

@@ -1,0 +1,240 @@
+/**
+ * Relays one admitted request over one stream of an agent's tunnel and its response back to the app.
+ * Owns the lease from the start to its return, and the truth about ends: what was cut never looks complete.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ErrorCode, type FieldList } from '../h2/protocol.ts';
+import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
+import { StreamState } from '../h2/stream-state.ts';
+import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
+import { type AgentVerdict, agentVerdict, appResponse, forwardableTrailers } from '../tunnel/fields.ts';
+import type { AgentLink, ReadListener } from './agent-link.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
+import type { Lease } from './dispatcher.ts';
+import type { RequestBody } from './request-body.ts';
+
+/** Whoever admitted the request; hears how this try ended, once. */
+export interface ExchangeOwner {
+	readonly req: IncomingMessage;
+	readonly res: ServerResponse;
+	readonly body: RequestBody;
+	/** It certainly did not start, nothing was answered, and its body is still here: it may go to another agent. */
+	notStarted(link: AgentLink, verdict: AgentVerdict | null): void;
+	/** It failed before any of the response was sent. */
+	failed(error: SlimeError): void;
+	/** The response is out, or was cut. */
+	done(outcome: 'complete' | 'cut', reason?: string): void;
+}
+
+export class Exchange implements StreamHandler, ReadListener, Timed {
+	readonly since = performance.now();
+	readonly link: AgentLink;
+	readonly #owner: ExchangeOwner;
+	readonly #lease: Lease<AgentLink>;
+	readonly #deadlines: Deadlines;
+	#stream: Stream | null = null;
+	/** The response's field section until it is sent: with the first bytes, or when all frames of one read are told. */
+	#head: FieldList | null = null;
+	#first: Buffer | null = null;
+	#sent = false;
+	/** Bytes that the app's socket could not take yet. */
+	#unread = 0;
+	#listensForDrain = false;
+	#over = false;
+
+	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines) {
+		this.#owner = owner;
+		this.#lease = lease;
+		this.link = lease.member;
+		this.#deadlines = deadlines;
+	}
+
+	start(section: FieldList): void {
+		const { body } = this.#owner;
+		try {
+			this.#stream = this.link.session.request(section, body.isEmpty, this);
+		} catch {
+			// The tunnel closed or filled up between the lease and now: nothing was sent.
+			this.#lease.release();
+			this.#over = true;
+			this.#owner.notStarted(this.link, null);
+			return;
+		}
+		this.#deadlines.add(this);
+		body.giveTo(this.#stream);
+	}
+
+	/** The app is gone: the upstream's work ends. */
+	abort(): void {
+		this.#end();
+		this.#stream?.reset(ErrorCode.CANCEL);
+	}
+
+	/** Deadlines: the first byte is too late. */
+	expired(): void {
+		if (this.#over) return;
+		this.#end();
+		this.#stream?.reset(ErrorCode.CANCEL);
+		this.#owner.failed(new SlimeError('upstream_timeout'));
+	}
+
+	// StreamHandler
+
+	information(_stream: Stream, section: FieldList): void {
+		const { req, res } = this.#owner;
+		const socket = res.socket;
+		if (this.#over || socket === null || res.headersSent || req.httpVersion === '1.0' || section[1] === '100') return;
+		let text = `HTTP/1.1 ${section[1]} ${section[1] === '103' ? 'Early Hints' : 'Information'}\r\n`;
+		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
+		socket.write(`${text}\r\n`, 'latin1');
+	}
+
+	headers(stream: Stream, section: FieldList): void {
+		this.#deadlines.remove(this);
+		if (this.#over) return;
+		const status = section[1] as string;
+		const verdict = status >= '400' ? agentVerdict(section) : null;
+		if (verdict !== null) {
+			this.#onVerdict(stream, verdict);
+			return;
+		}
+		this.#owner.body.started();
+		this.#head = section;
+		this.link.afterRead(this);
+	}
+
+	data(stream: Stream, chunk: Buffer): void {
+		if (this.#over) {
+			stream.consume(chunk.length);
+			return;
+		}
+		if (!this.#sent && this.#first === null) {
+			this.#first = chunk;
+			return;
+		}
+		this.#send();
+		this.#write(stream, chunk);
+	}
+
+	trailers(_stream: Stream, section: FieldList): void {
+		if (this.#over) return;
+		this.#send();
+		const { req, res } = this.#owner;
+		const raw = forwardableTrailers(section);
+		if (raw.length === 0 || req.httpVersion === '1.0' || !res.chunkedEncoding) return;
+		const pairs: Array<[string, string]> = [];
+		for (let i = 0; i < raw.length; i += 2) pairs.push([raw[i] as string, raw[i + 1] as string]);
+		res.addTrailers(pairs);
+	}
+
+	end(stream: Stream): void {
+		if (this.#over) return;
+		const { res, body } = this.#owner;
+		this.#writeHead();
+		const first = this.#first;
+		this.#end();
+		if (first === null) res.end();
+		else res.end(first);
+		body.stop();
+		// The upstream answered without reading all of the request: nobody wants the rest of it.
+		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
+		this.#owner.done('complete');
+	}
+
+	failed(_stream: Stream, failure: StreamFailure): void {
+		if (this.#over) return;
+		this.#deadlines.remove(this);
+		const sent = this.#sent;
+		this.#end();
+		if (sent) {
+			this.#cut(failure.message);
+		} else if (!failure.started && this.#owner.body.replayable) {
+			this.#owner.notStarted(this.link, null);
+		} else if (failure.kind === 'protocol') {
+			this.#owner.failed(new SlimeError('upstream_protocol', 'The agent sent a response that is not valid HTTP.'));
+		} else {
+			this.#owner.failed(new SlimeError('agent_lost'));
+		}
+	}
+
+	drain(): void {
+		this.#owner.body.drain();
+	}
+
+	closed(stream: Stream): void {
+		this.#deadlines.remove(this);
+		this.link.settle(this.#lease, stream.state === StreamState.RESET_BY_US);
+	}
+
+	// ReadListener: nothing more came with the response's head, so it goes out as it is.
+
+	readDone(): void {
+		if (!this.#over) this.#send();
+	}
+
+	#onVerdict(stream: Stream, verdict: AgentVerdict): void {
+		this.#end();
+		stream.reset(ErrorCode.NO_ERROR);
+		if (!verdict.started && this.#owner.body.replayable) {
+			this.#owner.notStarted(this.link, verdict);
+			return;
+		}
+		this.#owner.failed(errorOf(verdict));
+	}
+
+	#writeHead(): void {
+		if (this.#head === null) return;
+		const { res } = this.#owner;
+		res.writeHead(Number(this.#head[1]), appResponse(this.#head, this.link.identity.agentId));
+		this.#head = null;
+	}
+
+	#send(): void {
+		if (this.#sent) return;
+		this.#sent = true;
+		this.#writeHead();
+		if (this.#first === null) {
+			this.#owner.res.flushHeaders();
+			return;
+		}
+		const first = this.#first;
+		this.#first = null;
+		if (this.#stream !== null) this.#write(this.#stream, first);
+	}
+
+	#write(stream: Stream, chunk: Buffer): void {
+		const { res } = this.#owner;
+		if (res.write(chunk)) {
+			stream.consume(chunk.length);
+			return;
+		}
+		this.#unread += chunk.length;
+		if (this.#listensForDrain) return;
+		this.#listensForDrain = true;
+		res.on('drain', () => {
+			const bytes = this.#unread;
+			this.#unread = 0;
+			stream.consume(bytes);
+		});
+	}
+
+	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
+	#cut(reason: string): void {
+		const { req, res } = this.#owner;
+		if (req.httpVersion === '1.0' && res.socket && !('encrypted' in res.socket)) res.socket.resetAndDestroy();
+		else res.destroy();
+		this.#owner.done('cut', reason);
+	}
+
+	#end(): void {
+		this.#over = true;
+		this.#first = null;
+		this.#deadlines.remove(this);
+	}
+}
+
+/** The agent's own error as the hub tells it. */
+export function errorOf(verdict: AgentVerdict): SlimeError {
+	const code = verdict.code in ERRORS ? (verdict.code as SlimeCode) : 'agent_lost';
+	return new SlimeError(code, verdict.message);
+}

@@ -1,0 +1,290 @@
+/**
+ * Field sections on their way: HTTP/1.1 app → tunnel → upstream and back. Pure: no sockets, no state.
+ * Hop-by-hop fields end here (RFC 9110 section 7.6.1, RFC 9113 section 8.2.2), Slime's own never go further,
+ * what strangers say about themselves is replaced.
+ */
+import type { FieldList } from '../h2/protocol.ts';
+import { SlimeError } from '../shared/errors.ts';
+
+/** Fields that mean one connection only, or that the two ends of the tunnel write themselves. */
+const NOT_FORWARDED = new Set([
+	'connection',
+	'keep-alive',
+	'proxy-connection',
+	'transfer-encoding',
+	'upgrade',
+	'http2-settings',
+	'proxy-authenticate',
+	'proxy-authorization',
+	'proxy-authentication-info',
+]);
+
+const NOT_FORWARDED_REQUEST = new Set([
+	...NOT_FORWARDED,
+	'host',
+	'te',
+	'expect',
+	'via',
+	'forwarded',
+	'x-forwarded-for',
+	'x-forwarded-host',
+	'x-forwarded-proto',
+	'x-request-id',
+]);
+
+/** What may not come late (RFC 9110 section 6.5.1): framing, routing, authentication. */
+const NOT_IN_TRAILERS = new Set([
+	...NOT_FORWARDED_REQUEST,
+	'content-length',
+	'content-encoding',
+	'content-type',
+	'content-range',
+	'trailer',
+	'authorization',
+	'cookie',
+	'set-cookie',
+	'cache-control',
+	'range',
+	'max-forwards',
+]);
+
+const OWN = 'slime-';
+const VIA_NAME = 'slime';
+
+/** Facts about where a request came from, which its own fields cannot be trusted to say. */
+export interface Origin {
+	/** IP address of the application. */
+	readonly address: string;
+	readonly secure: boolean;
+	/** `1.0` or `1.1`. */
+	readonly httpVersion: string;
+	readonly requestId: string;
+	/** Leave Authorization out: it was the app password. */
+	readonly dropAuthorization: boolean;
+}
+
+/** What a request line and its fields say before they are forwarded. */
+export interface RequestHead {
+	readonly method: string;
+	/** The target as it arrived. */
+	readonly url: string;
+	/** name, value, name, value … as they arrived. */
+	readonly rawHeaders: readonly string[];
+}
+
+/**
+ * The tunnel's field section for a request that came by HTTP/1.1.
+ * @throws SlimeError bad_request for a target or a Host that is ambiguous
+ */
+export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
+	const raw = head.rawHeaders;
+	let host: string | undefined;
+	let via = '';
+	let trailers = false;
+	let forwarded = false;
+	let named: Set<string> | null = null;
+	const fields: FieldList = [':method', head.method, ':scheme', origin.secure ? 'https' : 'http', ':authority', '', ':path', ''];
+	for (let i = 0; i < raw.length; i += 2) {
+		const name = (raw[i] as string).toLowerCase();
+		const value = raw[i + 1] as string;
+		if (NOT_FORWARDED_REQUEST.has(name)) {
+			if (name === 'host') {
+				if (host !== undefined) throw new SlimeError('bad_request', 'The request has more than one Host.');
+				host = value;
+			} else if (name === 'connection') {
+				named = addNamed(named, value);
+			} else if (name === 'te') {
+				trailers ||= /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value);
+			} else if (name === 'via') {
+				via = via ? `${via}, ${value}` : value;
+			} else if (name === 'forwarded') {
+				forwarded = true;
+			} else if (name === 'transfer-encoding' && value.toLowerCase() !== 'chunked') {
+				throw new SlimeError('bad_request', 'The only Transfer-Encoding that is served is chunked.');
+			}
+			continue;
+		}
+		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
+		fields.push(name, value);
+	}
+	if (host === undefined && origin.httpVersion !== '1.0') throw new SlimeError('bad_request', 'The request has no Host.');
+	const authority = host ?? '';
+	if (/[/@?#\\]/.test(authority)) throw new SlimeError('bad_request', 'The Host is no host.');
+	fields[5] = authority;
+	fields[7] = originForm(head.url, head.method, authority);
+	if (named !== null) removeNamed(fields, named);
+	if (trailers) fields.push('te', 'trailers');
+	const proto = origin.secure ? 'https' : 'http';
+	fields.push('x-forwarded-for', origin.address, 'x-forwarded-host', authority, 'x-forwarded-proto', proto);
+	if (forwarded) fields.push('forwarded', forwardedElement(origin.address, authority, proto));
+	fields.push('via', `${via ? `${via}, ` : ''}${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
+	if (authority === '') fields.splice(4, 2);
+	return fields;
+}
+
+/** The path and query of a request target (RFC 9112 section 3.2), its bytes unchanged. */
+function originForm(url: string, method: string, authority: string): string {
+	if (url.charCodeAt(0) === 0x2f) {
+		if (url.includes('#')) throw new SlimeError('bad_request', 'The request target has a fragment.');
+		return url;
+	}
+	if (url === '*' && method === 'OPTIONS') return url;
+	const absolute = /^https?:\/\/([^/?#]+)([^#]*)$/i.exec(url);
+	if (absolute?.[1] === undefined) throw new SlimeError('bad_request', 'The request target is not a path.');
+	if (absolute[1].toLowerCase() !== authority.toLowerCase()) {
+		throw new SlimeError('bad_request', 'The request target names another host than Host.');
+	}
+	const rest = absolute[2] ?? '';
+	return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/** RFC 7239. */
+function forwardedElement(address: string, host: string, proto: string): string {
+	const node = address.includes(':') ? `"[${address}]"` : address;
+	return `for=${node};host="${host.replace(/["\\]/g, '')}";proto=${proto}`;
+}
+
+/** Fields that Connection names are meant for this hop (RFC 9110 section 7.6.1). */
+function addNamed(named: Set<string> | null, value: string): Set<string> | null {
+	const text = value.toLowerCase();
+	if (text === 'keep-alive' || text === 'close') return named;
+	const all = named ?? new Set<string>();
+	for (const token of text.split(',')) {
+		const name = token.trim();
+		if (name !== '' && name !== 'close' && name !== 'te') all.add(name);
+	}
+	return all;
+}
+
+function removeNamed(fields: FieldList, named: ReadonlySet<string>): void {
+	let kept = 0;
+	for (let i = 0; i < fields.length; i += 2) {
+		const name = fields[i] as string;
+		if (named.has(name)) continue;
+		fields[kept] = name;
+		fields[kept + 1] = fields[i + 1] as string;
+		kept += 2;
+	}
+	fields.length = kept;
+}
+
+/** What an upstream's client needs to know of a request that came out of the tunnel. */
+export interface UpstreamRequest {
+	readonly method: string;
+	/** The target without the upstream's prefix. */
+	readonly path: string;
+	/** Regular fields: no Host, no Authorization if the upstream has one of its own. */
+	readonly fields: FieldList;
+	/** Whether the request announces trailers. */
+	readonly trailers: boolean;
+	readonly requestId: string;
+}
+
+/** @param ownAuthorization the upstream is sent credentials of the agent's, so those of the app do not pass */
+export function upstreamRequest(section: FieldList, ownAuthorization: boolean): UpstreamRequest {
+	let method = '';
+	let path = '';
+	let requestId = '';
+	let trailers = false;
+	let cookies = -1;
+	const fields: FieldList = [];
+	for (let i = 0; i < section.length; i += 2) {
+		const name = section[i] as string;
+		const value = section[i + 1] as string;
+		if (name.charCodeAt(0) === 0x3a) {
+			if (name === ':method') method = value;
+			else if (name === ':path') path = value;
+			continue;
+		}
+		if (name === 'host' || name.startsWith(OWN) || (ownAuthorization && name === 'authorization')) continue;
+		if (name === 'x-request-id') requestId = value;
+		else if (name === 'trailer') trailers = true;
+		else if (name === 'cookie' && cookies >= 0) {
+			// RFC 9113 section 8.2.3: crumbs are one field again in HTTP/1.1.
+			fields[cookies] += `; ${value}`;
+			continue;
+		}
+		fields.push(name, value);
+		if (name === 'cookie') cookies = fields.length - 1;
+	}
+	return { method, path, fields, trailers, requestId };
+}
+
+/** The tunnel's field section for an upstream's response. `raw` is name, value … as it arrived, in any case. */
+export function tunnelResponse(status: number, raw: readonly string[]): FieldList {
+	const fields: FieldList = [':status', String(status)];
+	let named: Set<string> | null = null;
+	for (let i = 0; i < raw.length; i += 2) {
+		const name = (raw[i] as string).toLowerCase();
+		const value = raw[i + 1] as string;
+		if (NOT_FORWARDED.has(name)) {
+			if (name === 'connection') named = addNamed(named, value);
+			continue;
+		}
+		if (name.startsWith(OWN)) continue;
+		fields.push(name, value);
+	}
+	if (named !== null) removeNamed(fields, named);
+	return fields;
+}
+
+/** Trailers that may pass, in either direction, named in lower case. */
+export function forwardableTrailers(raw: readonly string[]): FieldList {
+	const fields: FieldList = [];
+	for (let i = 0; i < raw.length; i += 2) {
+		const name = (raw[i] as string).toLowerCase();
+		if (name.charCodeAt(0) === 0x3a || NOT_IN_TRAILERS.has(name) || name.startsWith(OWN)) continue;
+		fields.push(name, raw[i + 1] as string);
+	}
+	return fields;
+}
+
+/** The response's fields for an HTTP/1.1 app: name, value …; status and Slime's own are left out. */
+export function appResponse(section: FieldList, agentId: string): string[] {
+	const raw: string[] = [];
+	for (let i = 2; i < section.length; i += 2) {
+		const name = section[i] as string;
+		if (name.startsWith(OWN)) continue;
+		const value = section[i + 1] as string;
+		raw.push(name, value);
+		// Event streams must not wait in a proxy's buffer.
+		if (name === 'content-type' && value.startsWith('text/event-stream')) raw.push('x-accel-buffering', 'no');
+	}
+	raw.push('slime-agent-id', agentId);
+	return raw;
+}
+
+/** Bytes as RFC 9113 section 6.5.2 counts them. */
+export function listSize(fields: FieldList): number {
+	let size = 0;
+	for (let i = 0; i < fields.length; i += 2) {
+		size += (fields[i] as string).length + (fields[i + 1] as string).length + 32;
+	}
+	return size;
+}
+
+/** What an agent itself has to say, as a response: which error, and whether the upstream may have seen the request. */
+export function agentError(error: SlimeError, started: boolean): FieldList {
+	return [':status', String(error.status), 'slime-error', error.code, 'slime-started', started ? '1' : '0', 'slime-message', error.message];
+}
+
+export interface AgentVerdict {
+	readonly code: string;
+	readonly started: boolean;
+	readonly message: string | undefined;
+}
+
+/** The agent's own error in a response's section; null for an upstream's response. */
+export function agentVerdict(section: FieldList): AgentVerdict | null {
+	let code: string | undefined;
+	let started = true;
+	let message: string | undefined;
+	for (let i = 2; i < section.length; i += 2) {
+		const name = section[i] as string;
+		if (!name.startsWith(OWN)) continue;
+		if (name === 'slime-error') code = section[i + 1];
+		else if (name === 'slime-started') started = section[i + 1] !== '0';
+		else if (name === 'slime-message') message = section[i + 1];
+	}
+	return code === undefined ? null : { code, started, message };
+}

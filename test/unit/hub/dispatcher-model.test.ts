@@ -1,0 +1,279 @@
+/** The dispatcher beside a model that knows no better than to look at everything, and under a load of real size. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Dispatcher, type Lease, type Membership, type Ticket, type Wanted } from '../../../src/hub/dispatcher.ts';
+import { type Agent, agent } from '../../helpers/dispatching.ts';
+import { seeded } from '../../helpers/seeded.ts';
+
+interface ModelAgent {
+	readonly member: Agent;
+	readonly membership: Membership;
+	readonly joined: number;
+	limit: number;
+	leased: number;
+	used: number;
+	open: boolean;
+	here: boolean;
+}
+
+interface ModelWaiter {
+	readonly name: number;
+	readonly wanted: Wanted;
+	readonly urgency: number;
+	readonly seq: number;
+	readonly ticket: Ticket;
+}
+
+interface Held {
+	readonly lease: Lease<Agent>;
+	readonly wanted: Wanted;
+	readonly of: ModelAgent;
+}
+
+/** The rules, each as a sentence would say it; every question costs a walk over everybody. */
+class Model {
+	readonly agents: ModelAgent[] = [];
+	readonly affinity = new Map<string, string>();
+	readonly concurrent: number;
+	waiters: ModelWaiter[] = [];
+	leased = 0;
+	leases = 0;
+
+	constructor(concurrent: number) {
+		this.concurrent = concurrent === 0 ? Number.POSITIVE_INFINITY : concurrent;
+	}
+
+	eligible(wanted: Wanted): ModelAgent[] {
+		return this.agents.filter(({ member, open }) => {
+			if (!open || (wanted.scope !== undefined && !member.scopes.includes(wanted.scope))) return false;
+			return member.scopePaths.length === 0 || member.scopePaths.some((pattern) => matches(pattern, wanted.path));
+		});
+	}
+
+	choose(wanted: Wanted, exclude: ReadonlySet<Agent>): ModelAgent | undefined {
+		const free = this.eligible(wanted).filter((one) => one.leased < one.limit && !exclude.has(one.member));
+		const last = this.agents.findLast(({ member, open }) => open && member.key === this.affinity.get(keyOf(wanted)));
+		if (last !== undefined && free.includes(last)) return last;
+		const share = (one: ModelAgent) => (one.limit - one.leased) / one.limit;
+		return free.sort((a, b) => share(b) - share(a) || a.used - b.used || a.joined - b.joined)[0];
+	}
+
+	acquire(wanted: Wanted, exclude: ReadonlySet<Agent>): ModelAgent | 'no_agent' | 'busy' {
+		if (this.eligible(wanted).length === 0) return 'no_agent';
+		const chosen = this.leased < this.concurrent ? this.choose(wanted, exclude) : undefined;
+		if (chosen === undefined) return 'busy';
+		chosen.leased++;
+		chosen.used = ++this.leases;
+		this.leased++;
+		if (wanted.affinity !== undefined) this.affinity.set(keyOf(wanted), chosen.member.key);
+		return chosen;
+	}
+
+	/** Wakes whoever can be woken. */
+	settle(): { waiter: ModelWaiter; by: ModelAgent }[] {
+		const woken: { waiter: ModelWaiter; by: ModelAgent }[] = [];
+		this.waiters.sort((a, b) => a.urgency - b.urgency || a.seq - b.seq);
+		for (const waiter of this.waiters) {
+			const by = this.acquire(waiter.wanted, new Set());
+			if (typeof by === 'object') woken.push({ waiter, by });
+		}
+		this.waiters = this.waiters.filter((waiter) => !woken.some((one) => one.waiter === waiter));
+		return woken;
+	}
+}
+
+function matches(pattern: string, path: string): boolean {
+	if (!pattern.endsWith('/*')) return pattern === path;
+	return path.startsWith(pattern.slice(0, -1)) && !path.split('/').includes('..');
+}
+
+function keyOf(wanted: Wanted): string {
+	return JSON.stringify([wanted.scope, wanted.affinity]);
+}
+
+const SCOPES = ['x', 'y', 'z'];
+const PATTERNS = ['/a', '/a/*', '/a/b/*', '/a/b/c', '/*', '/d/*'];
+const PATHS = ['/a', '/a/', '/a/b/c', '/a/b/../c', '/d/e', '/f'];
+
+function walk(seed: number, concurrent: number, steps: number): void {
+	const random = seeded(seed);
+	const some = <T>(all: readonly T[]): T[] => all.filter(() => random(3) === 0);
+	const one = <T>(all: readonly T[]): T | undefined => all[random(all.length)];
+
+	const dispatcher = new Dispatcher<Agent>({ concurrent, queue: { max: 40, timeout: 1e9 } });
+	const model = new Model(concurrent);
+	/** Telling it the limit that it has makes the dispatcher tell what is still to be told. */
+	const bystander = dispatcher.join(agent('bystander', { scopes: ['none'], scopePaths: ['/none'] }));
+	const told: { name: number; lease: Lease<Agent> }[] = [];
+	let held: Held[] = [];
+	const refused: { seq: number; wanted: Wanted }[] = [];
+	let names = 0;
+	let joins = 0;
+
+	function wish(): Wanted {
+		const scope = random(2) === 0 ? undefined : one([...SCOPES, 'nobody']);
+		return { scope, path: one(PATHS) ?? '', affinity: random(3) === 0 ? `${random(4)}` : undefined };
+	}
+
+	const actions: (() => void)[] = [
+		function join() {
+			if (model.agents.filter(({ here }) => here).length >= 12) return;
+			const member = agent(`${random(8)}`, { scopes: some(SCOPES), scopePaths: some(PATTERNS) });
+			const membership = dispatcher.join(member);
+			const joined = ++joins;
+			model.agents.push({ member, membership, joined, limit: 0, leased: 0, used: 0, open: true, here: true });
+			setLimit(model.agents.at(-1));
+		},
+		() => setLimit(one(model.agents.filter(({ here }) => here))),
+		function drainOrLeave() {
+			const agent = one(model.agents.filter(({ here }) => here));
+			if (agent === undefined || random(3) > 0) return;
+			agent.open = false;
+			if (random(2) === 0) return agent.membership.drain();
+			agent.here = false;
+			agent.membership.leave();
+		},
+		function acquire() {
+			const wanted = wish();
+			const exclude = new Set(some(model.agents.filter(({ open }) => open)).map(({ member }) => member));
+			const lease = dispatcher.acquire(wanted, exclude);
+			const expected = model.acquire(wanted, exclude);
+			if (typeof lease === 'string' || typeof expected === 'string') {
+				assert.equal(lease, expected);
+				return;
+			}
+			assert.equal(lease.member, expected.member);
+			held.push({ lease, wanted, of: expected });
+		},
+		() => wait(wish()),
+		() => wait(wish()),
+		function comeBack() {
+			const again = refused.pop();
+			if (again !== undefined) wait(again.wanted, again.seq);
+		},
+		function leaveQueue() {
+			const waiter = one(model.waiters);
+			if (waiter === undefined || random(2) === 0) return;
+			waiter.ticket.leave();
+			waiter.ticket.leave();
+			model.waiters = model.waiters.filter((other) => other !== waiter);
+		},
+		release,
+		release,
+		release,
+	];
+
+	function setLimit(agent: ModelAgent | undefined): void {
+		if (agent === undefined) return;
+		agent.limit = random(5);
+		agent.membership.setLimit(agent.limit);
+	}
+
+	function wait(wanted: Wanted, seq?: number): void {
+		const name = ++names;
+		const urgency = random(4) === 0 ? random(8) : 3;
+		const ticket = dispatcher.wait(
+			wanted,
+			{ urgency, timeout: 1e9, seq },
+			{ granted: (lease) => told.push({ name, lease }), refused: () => assert.fail('refused') },
+		);
+		if (ticket === 'queue_full') assert.ok(seq === undefined && model.waiters.length >= 40);
+		else model.waiters.push({ name, wanted, urgency, seq: ticket.seq, ticket });
+	}
+
+	function release(): void {
+		const done = one(held);
+		if (done === undefined) return;
+		held = held.filter((other) => other !== done);
+		done.of.leased--;
+		model.leased--;
+		if (random(4) === 0) refused.push({ seq: done.lease.seq, wanted: done.wanted });
+		done.lease.release();
+		done.lease.release();
+	}
+
+	for (let step = 0; step < steps; step++) {
+		one(actions)?.();
+		bystander.setLimit(0);
+
+		const woken = model.settle();
+		assert.deepEqual(
+			told.map(({ name, lease }) => [name, lease.member.name, lease.seq]),
+			woken.map(({ waiter, by }) => [waiter.name, by.member.name, waiter.seq]),
+			`step ${step}`,
+		);
+		for (const [at, { waiter, by }] of woken.entries()) {
+			const lease = told[at]?.lease;
+			assert.equal(lease?.member, by.member);
+			if (lease !== undefined) held.push({ lease, wanted: waiter.wanted, of: by });
+		}
+		told.length = 0;
+
+		const open = model.agents.filter((one) => one.open);
+		assert.deepEqual(dispatcher.stats(), {
+			members: open.length + 1,
+			slots: open.reduce((sum, { limit }) => sum + limit, 0),
+			leased: held.length,
+			waiting: model.waiters.length,
+		});
+		for (const { membership, leased, limit } of model.agents) {
+			assert.equal(membership.leased, leased);
+			assert.equal(membership.limit, limit);
+		}
+		assert.ok(concurrent === 0 || held.length <= concurrent);
+		if (model.leased < model.concurrent) {
+			for (const { wanted } of model.waiters) assert.equal(model.choose(wanted, new Set()), undefined);
+		}
+		// Those that are gone for good would only make the model slower.
+		for (let at = model.agents.length - 1; at >= 0; at--) {
+			const gone = model.agents[at];
+			if (gone?.here === false && gone.leased === 0) model.agents.splice(at, 1);
+		}
+	}
+	for (const { ticket } of model.waiters) ticket.leave();
+	for (const { lease } of held) lease.release();
+	assert.equal(dispatcher.stats().leased, 0);
+}
+
+describe('the dispatcher chooses and wakes as a model does that looks at everybody', () => {
+	it('without a limit on all leases', () => walk(1, 0, 50_000));
+	it('at a limit on all leases', () => walk(2, 4, 25_000));
+	it('around a limit on all leases', () => walk(3, 12, 25_000));
+});
+
+it('1,000 agents and 10,000 waiters cost 100,000 leases no more than seconds', () => {
+	const random = seeded(4);
+	const dispatcher = new Dispatcher<Agent>({ concurrent: 0, queue: { max: 10_000, timeout: 1e9 } });
+	const held: Lease<Agent>[] = [];
+	let granted = 0;
+	const waiter = {
+		granted: (lease: Lease<Agent>) => {
+			granted++;
+			held.push(lease);
+		},
+		refused: () => {},
+	};
+	const wait = () => {
+		const scope = random(2) === 0 ? undefined : `${random(10)}`;
+		const path = `/v1/${random(10)}/${random(100)}`;
+		dispatcher.wait({ scope, path, affinity: `${random(5000)}` }, { urgency: random(8), timeout: 1e9 }, waiter);
+	};
+	const started = performance.now();
+	for (let i = 0; i < 1000; i++) {
+		const scopePaths = i % 2 === 0 ? [] : [`/v1/${i % 7}/*`];
+		dispatcher.join(agent(`${i}`, { scopes: [`${i % 10}`], scopePaths })).setLimit(4);
+	}
+	while (dispatcher.waiting < 10_000) wait();
+	dispatcher.join(agent('bystander')).setLimit(0);
+	while (granted < 100_000) {
+		const at = random(held.length);
+		const lease = held[at];
+		const last = held.pop();
+		if (lease !== last && last !== undefined) held[at] = last;
+		lease?.release();
+		wait();
+	}
+	assert.ok(performance.now() - started < 20_000);
+	assert.equal(dispatcher.stats().leased, 4000);
+	dispatcher.refuseAll('draining');
+});
