@@ -1,5 +1,5 @@
 /** What an agent can be told. Durations are in milliseconds. One AgentOptions is one command; each of its upstreams becomes an agent of its own. */
-import type { Logger } from '../shared/logger.ts';
+import { type Logger, silentLogger } from '../shared/logger.ts';
 
 export interface AgentOptions {
 	/** The token that `slime hub register` printed. */
@@ -27,3 +27,16 @@ export interface AgentOptions {
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
 	readonly logger: Logger;
 }
+
+export type GivenAgentOptions = Partial<AgentOptions> & Pick<AgentOptions, 'token' | 'hubs' | 'upstreams'>;
+
+/** For programs that embed an agent; the command line's are those of its configuration, and a test holds them equal. */
+export const AGENT_DEFAULTS: Omit<AgentOptions, 'token' | 'hubs' | 'upstreams'> = {
+	numWorker: 1,
+	reportHardware: true,
+	connectTimeout: 10_000,
+	firstByteTimeout: 600_000,
+	drainTimeout: 30_000,
+	heartbeat: { interval: 10_000, timeout: 5000 },
+	logger: silentLogger,
+};

@@ -43,68 +43,62 @@ function leadingConfig(words: readonly string[]): [readonly string[], readonly s
 
 function unknownCommand(topic: string, word: string | undefined, candidates: readonly Command[]): UsageError {
 	const names = candidates.map(({ name }) => name);
-	const see = `see ${spaced('slime', topic, '--help')}`;
 	if (word === undefined) {
-		return new UsageError(`a command is missing: write ${names.map((name) => `slime ${name}`).join(', ')}; ${see}`);
+		return mistake(`a command is missing: write ${names.map((name) => `slime ${name}`).join(', ')}`, topic);
 	}
 	if (word.startsWith('-')) {
-		return new UsageError(`no command before ${flagName(word)}: write slime ${names[0]} ${flagName(word)}; ${see}`);
+		const flag = flagName(word).slice(0, 64);
+		return mistake(`no command before ${flag}: write slime ${names[0]} ${flag}`, topic);
 	}
 	const groups = topic === '' ? names.map((name) => name.split(' ', 1)[0] ?? name) : [];
 	const wanted = spaced(topic, word.slice(0, 64));
-	return new UsageError(
-		`unknown command ${JSON.stringify(wanted)}${suggestion(wanted, [...names, ...groups])}; ${see}`,
-	);
-}
-
-function spaced(...words: readonly string[]): string {
-	return words.filter((word) => word !== '').join(' ');
+	return mistake(`unknown command ${JSON.stringify(wanted)}${suggestion(wanted, [...names, ...groups])}`, topic);
 }
 
 function readFlags(words: readonly string[], command: Command): Request {
-	const see = `see slime ${command.name} --help`;
+	if (words.some((word) => HELP.includes(word))) return { kind: 'help', topic: command.name };
+	if (words.some((word) => VERSION.includes(word))) return { kind: 'version' };
 	const flags: string[] = [];
 	const seen = new Set<Flag>();
 	let previous = `slime ${command.name}`;
 	for (let index = 0; index < words.length; index++) {
 		const word = words[index] ?? '';
-		if (HELP.includes(word)) return { kind: 'help', topic: command.name };
-		if (VERSION.includes(word)) return { kind: 'version' };
 		if (!word.startsWith('-') || word === '-' || word === '--') {
-			throw new UsageError(`what follows ${previous} belongs to no flag: put a value with spaces in quotes; ${see}`);
+			throw mistake(`what follows ${previous} belongs to no flag: put a value with spaces in quotes`, command.name);
 		}
 		const written = flagName(word);
 		const { flag, negated } = findFlag(written, command) ?? {};
-		if (!flag) throw unknownFlag(written, command, see);
+		if (!flag) throw unknownFlag(written, command);
 		previous = written;
-		if (seen.has(flag) && !flag.list) throw new UsageError(`--${flag.name} is given twice: give it once; ${see}`);
+		if (seen.has(flag) && !flag.list) throw mistake(`--${flag.name} is given twice: give it once`, command.name);
 		seen.add(flag);
 		let value = word.includes('=') ? word.slice(written.length + 1) : undefined;
 		if (value === undefined && takesNext(flag, words[index + 1], command)) value = words[++index];
 		if (flag.value === undefined && value === undefined) value = 'true';
+		if (negated) value = negation(value, written, command);
 		if (value === undefined || value === '') {
-			throw new UsageError(`--${flag.name} needs a value: --${flag.name} ${flag.value}; ${see}`);
+			throw mistake(`--${flag.name} needs a value: --${flag.name} ${flag.value ?? 'true'}`, command.name);
 		}
-		flags.push(parserForm(flag, negated ? negation(value, written, see) : value));
+		flags.push(parserForm(flag, value));
 	}
 	return { kind: 'run', command, flags };
 }
 
 /** Whether the next word is this flag's value rather than the next flag. */
 function takesNext(flag: Flag, next: string | undefined, command: Command): boolean {
-	if (next === undefined || HELP.includes(next) || VERSION.includes(next)) return false;
+	if (next === undefined) return false;
 	if (flag.value === undefined) return BOOLEAN_WORDS.includes(next);
 	return !next.startsWith('--') || findFlag(flagName(next), command) === undefined;
 }
 
-function negation(value: string, written: string, see: string): string {
-	if (value !== 'true') throw new UsageError(`${written} takes no value; ${see}`);
+function negation(value: string | undefined, written: string, command: Command): string {
+	if (value !== 'true') throw mistake(`${written} takes no value`, command.name);
 	return 'false';
 }
 
-function unknownFlag(written: string, command: Command, see: string): UsageError {
-	const names = command.flags.map(({ name }) => `--${name}`);
-	return new UsageError(`unknown flag ${written.slice(0, 64)}${suggestion(written, names)}; ${see}`);
+function unknownFlag(written: string, { name, flags }: Command): UsageError {
+	const names = flags.map((flag) => `--${flag.name}`);
+	return mistake(`unknown flag ${written.slice(0, 64)}${suggestion(written, names)}`, name);
 }
 
 function findFlag(written: string, { flags }: Command): { flag: Flag; negated: boolean } | undefined {
@@ -138,4 +132,13 @@ function parserForm(flag: Flag, value: string): string {
 export function originalText(parsed: unknown): string {
 	const values = Array.isArray(parsed) ? parsed : [parsed];
 	return values.map((value) => String(value).slice(1)).join(',');
+}
+
+function mistake(sentence: string, topic: string): UsageError {
+	const help = spaced('slime', topic, '--help');
+	return new UsageError(sentence.endsWith('?') ? `${sentence} See ${help}` : `${sentence}; see ${help}`);
+}
+
+function spaced(...words: readonly string[]): string {
+	return words.filter((word) => word !== '').join(' ');
 }

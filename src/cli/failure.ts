@@ -24,7 +24,7 @@ function listenFault(code: string | undefined): string {
 		case 'EACCES':
 			return 'permission denied; ports below 1024 are for the system, choose another one';
 		case 'EADDRNOTAVAIL':
-			return 'this machine has no such address; 0.0.0.0 is all that it has';
+			return 'this machine has no such address; 0.0.0.0 is every one that it has';
 		default:
 			return code ?? 'the system refuses';
 	}

@@ -1,8 +1,8 @@
 /** The only owner of cac: parses flags in the form that `arguments` gives them, and writes the help. */
 import { type CAC, cac } from 'cac';
+import { version } from '../shared/version.ts';
 import { originalText } from './arguments.ts';
 import type { Command, Flag } from './command.ts';
-import { packageInfo } from './version.ts';
 
 /** Only one word can name a command of cac. */
 const SEPARATOR = ':';
@@ -35,7 +35,7 @@ function parserOf(commands: readonly Command[]): CAC {
 		const declared = cli.command(word(command), command.summary).usage(`${command.name} [flags]`);
 		for (const flag of command.flags) declared.option(`--${flag.name} ${placeholder(flag)}`, flag.help);
 	}
-	cli.version(packageInfo().version);
+	cli.version(version);
 	cli.help((sections) =>
 		sections
 			.filter(({ title }) => !title?.startsWith('For more info'))

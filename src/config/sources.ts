@@ -105,5 +105,5 @@ function filePath({ configFile, env }: Sources): { path: string; namedBy?: Origi
 	}
 	const variable = env[CONFIG_VARIABLE];
 	if (variable) return { path: variable, namedBy: { source: 'variable', where: CONFIG_VARIABLE, offset: 0 } };
-	return { path: join(env['HOME'] || homedir(), '.slime.yaml') };
+	return { path: join(env.HOME || homedir(), '.slime.yaml') };
 }

@@ -124,7 +124,7 @@ class YamlReader {
 		if (written && !node) return;
 		if (!written || !node || isNothing(node)) {
 			this.#mistakes.add(keyOrigin, key, 'has no value: give it one or take the line out');
-		} else if (isScalar(node) && runsOn(node)) {
+		} else if (isScalar(node) && this.#runsOn(node)) {
 			this.#refuse(written, key, 'goes on in the next line; put a space after each key and its colon, or use quotes');
 		} else if (isScalar(node)) {
 			this.#entries.set(key, { value: String(node.value), origin: this.#of(written) });
@@ -166,6 +166,11 @@ class YamlReader {
 		this.#mistakes.add(this.#of(node), key, text);
 	}
 
+	/** A line without a space after its colon is, to YAML, more text of the value above: nobody means that. */
+	#runsOn({ type, range }: Scalar): boolean {
+		return type === 'PLAIN' && !!range && /[\r\n]/.test(this.#text.slice(range[0], range[1]));
+	}
+
 	#of(node: Node): Origin {
 		return this.#at(node.range?.[0] ?? 0);
 	}
@@ -196,11 +201,6 @@ function tooDeep(tokens: readonly CST.Token[]): number | undefined {
 /** Nothing, `~` and `null` without quotes: what YAML calls null. */
 function isNothing(node: Node): boolean {
 	return isScalar(node) && node.type === 'PLAIN' && /^(~|null|)$/i.test(String(node.value));
-}
-
-/** A line without a space after its colon is, to YAML, more text of the value above: nobody means that. */
-function runsOn(node: Scalar): boolean {
-	return node.type === 'PLAIN' && /[\r\n]/.test(node.source ?? '');
 }
 
 function nameOf(prefix: string): string {

@@ -3,7 +3,7 @@
  * Frame headers and small payloads go into a slab, larger payloads are passed on by reference; take() yields the parts in order.
  * It knows nothing of windows, streams or sockets.
  */
-import { FRAME_HEADER_BYTES, Flag, FrameType } from './protocol.ts';
+import { Flag, FRAME_HEADER_BYTES, FrameType } from './protocol.ts';
 
 const SLAB_BYTES = 32 * 1024;
 /** Slabs kept for reuse by all writers of the process. */

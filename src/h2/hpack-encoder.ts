@@ -11,7 +11,7 @@ import {
 	type StaticName,
 	type TableEntry,
 } from './hpack-tables.ts';
-import { huffmanEncode, huffmanLength, isLatin1 } from './huffman.ts';
+import { huffmanEncode } from './huffman.ts';
 import { DEFAULT_HEADER_TABLE_SIZE } from './protocol.ts';
 
 export interface HpackEncoderOptions {
@@ -67,10 +67,12 @@ const INTEGER_OCTETS = 6;
 /** Texts up to this length are written faster by a loop than by a call into the runtime. */
 const LOOP_CHARS = 24;
 
+const ABOVE_LATIN1 = /[\u0100-\uffff]/;
+
 /** Places in a block whose field of last time is remembered; a power of two. */
 const PLACES = 32;
 
-/** What is known about one name: the peer's policy for it and the entries that carry it. */
+/** What is known about one name: our policy for it and the entries that carry it. */
 class NameRow {
 	readonly fixed: StaticName | undefined;
 	readonly policy: number;
@@ -136,7 +138,7 @@ export class HpackEncoder {
 	readonly #expected = new Array<TableEntry>(PLACES).fill(NO_ENTRY);
 	#out = Buffer.allocUnsafeSlow(FIRST_BUFFER);
 
-	/** What the peer takes the table's capacity to be. */
+	/** What the peer takes the table's capacity to be; Infinity when that is in doubt. */
 	#announced = DEFAULT_HEADER_TABLE_SIZE;
 	#peerTableSize = DEFAULT_HEADER_TABLE_SIZE;
 	/** The least that the table's capacity had to be since the last block, while a size update is due; else -1. */
@@ -173,9 +175,9 @@ export class HpackEncoder {
 		try {
 			return this.#encode(fields, alsoNeverIndexed);
 		} catch (error) {
-			// The peer will not see this block, so it must not share what the block put into the table.
-			this.table.clear();
+			// The peer will not see what this block put into the table or announced: the next one empties both tables.
 			this.#lowest = 0;
+			this.#announced = Number.POSITIVE_INFINITY;
 			throw error;
 		}
 	}
@@ -183,7 +185,6 @@ export class HpackEncoder {
 	#encode(fields: readonly string[], alsoNeverIndexed: readonly string[] | undefined): Buffer {
 		if (this.#out.length > LARGEST_KEPT_BUFFER) this.#out = Buffer.allocUnsafeSlow(FIRST_BUFFER);
 		const expected = this.#expected;
-		const table = this.table;
 		let at = this.#lowest < 0 ? 0 : this.#writeSizeUpdates();
 		for (let i = 0; i < fields.length; i += 2) {
 			const name = fields[i] as string;
@@ -191,7 +192,7 @@ export class HpackEncoder {
 			const place = (i >>> 1) & (PLACES - 1);
 			const entry = expected[place] as TableEntry;
 			if (entry.live && entry.value === value && entry.name === name && alsoNeverIndexed === undefined) {
-				const index = entry.staticIndex === 0 ? FIRST_DYNAMIC + table.age(entry) : entry.staticIndex;
+				const index = this.#indexOf(entry);
 				if (index < 0x7f && at < this.#out.length) this.#out[at++] = 0x80 | index;
 				else at = this.#writeIndex(index, at);
 			} else {
@@ -280,15 +281,17 @@ export class HpackEncoder {
 	#writeString(text: string, fieldName: string, start: number): number {
 		const out = this.#out;
 		const length = text.length;
-		if (this.#huffman) {
-			const octets = huffmanLength(text);
-			if (octets < 0) throw notLatin1(fieldName);
-			if (octets <= length && length > 0) {
-				return huffmanEncode(text, out, writeInteger(out, start, 0x80, 0x7f, octets));
+		if (this.#huffman && length > 0) {
+			const from = start + (length < 0x7f ? 1 : INTEGER_OCTETS);
+			const end = huffmanEncode(text, out, from, from + length);
+			if (end >= 0) {
+				const at = writeInteger(out, start, 0x80, 0x7f, end - from);
+				if (at < from) out.copyWithin(at, from, end);
+				return at + end - from;
 			}
-		} else if (!isLatin1(text)) {
-			throw notLatin1(fieldName);
 		}
+		if (ABOVE_LATIN1.test(text))
+			throw new TypeError(`a character above 0xFF in the field ${JSON.stringify(fieldName)}`);
 		const at = writeInteger(out, start, 0x00, 0x7f, length);
 		if (length > LOOP_CHARS) out.write(text, at, 'latin1');
 		else for (let i = 0; i < length; i++) out[at + i] = text.charCodeAt(i);
@@ -303,8 +306,4 @@ export class HpackEncoder {
 		}
 		return this.#out;
 	}
-}
-
-function notLatin1(fieldName: string): TypeError {
-	return new TypeError(`a character above 0xFF in the header field ${JSON.stringify(fieldName)}`);
 }

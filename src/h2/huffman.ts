@@ -41,49 +41,44 @@ function assignCodes(): Uint32Array {
 }
 
 const CODES = assignCodes();
+/** Up to this length a code is packed with its length into one number: `code << 5 | length`; longer ones are 0 there. */
+const LONGEST_PACKED = 16;
+const PACKED = Uint32Array.from(LENGTHS, (length, octet) =>
+	length <= LONGEST_PACKED ? ((CODES[octet] as number) << 5) | length : 0,
+);
 
-const ABOVE_LATIN1 = /[\u0100-\uffff]/;
-
-export function isLatin1(text: string): boolean {
-	return !ABOVE_LATIN1.test(text);
-}
-
-/** Octets that the encoded text takes; -1 if a character is above 0xFF. */
-export function huffmanLength(text: string): number {
-	let bits = 0;
-	let all = 0;
-	for (let i = 0; i < text.length; i++) {
-		const octet = text.charCodeAt(i);
-		all |= octet;
-		bits += LENGTHS[octet & 0xff] as number;
-	}
-	return all > 0xff ? -1 : Math.ceil(bits / 8);
-}
-
-/** Writes latin1 text, for which there must be room, and returns where it ends. */
-export function huffmanEncode(text: string, out: Uint8Array, start: number): number {
+/**
+ * Writes latin1 text and returns where it ends, or -1 if that would be beyond `limit` or a character is above 0xFF.
+ * Two octets beyond the limit may be overwritten.
+ */
+export function huffmanEncode(text: string, out: Uint8Array, start: number, limit: number): number {
 	let at = start;
-	/** The low `held` bits, at most 15 between characters, are still to be written. */
+	/** The low `held` bits are still to be written: at most 15 between characters. */
 	let bits = 0;
 	let held = 0;
 	for (let i = 0; i < text.length; i++) {
 		const octet = text.charCodeAt(i);
-		const code = CODES[octet] as number;
-		let length = LENGTHS[octet] as number;
-		if (length > 16) {
-			length -= 16;
+		const packed = PACKED[octet] ?? 0;
+		if (packed !== 0) {
+			bits = (bits << (packed & 31)) | (packed >>> 5);
+			held += packed & 31;
+		} else {
+			if (octet > 0xff) return -1;
+			const code = CODES[octet] as number;
+			const length = (LENGTHS[octet] as number) - 16;
 			bits = (bits << length) | (code >>> 16);
 			held += length;
 			if (held >= 16) {
+				if (at + 2 > limit) return -1;
 				held -= 16;
 				out[at++] = bits >>> (held + 8);
 				out[at++] = bits >>> held;
 			}
-			length = 16;
+			bits = (bits << 16) | (code & 0xffff);
+			held += 16;
 		}
-		bits = (bits << length) | (code & 0xffff);
-		held += length;
 		if (held >= 16) {
+			if (at + 2 > limit) return -1;
 			held -= 16;
 			out[at++] = bits >>> (held + 8);
 			out[at++] = bits >>> held;
@@ -93,8 +88,9 @@ export function huffmanEncode(text: string, out: Uint8Array, start: number): num
 		held -= 8;
 		out[at++] = bits >>> held;
 	}
+	// Padding is the beginning of EOS: ones.
 	if (held > 0) out[at++] = (bits << (8 - held)) | (0xff >>> held);
-	return at;
+	return at <= limit ? at : -1;
 }
 
 /** A decoder's state is a node of the code's tree; a string that comes to EOS stays in this one. */

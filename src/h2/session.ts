@@ -789,12 +789,7 @@ export class Session {
 	// Writing.
 
 	#open(id: number, handler: StreamHandler, bodiless: boolean): Stream {
-		const window = this.#announced[0]?.initialWindowSize ?? this.local.initialWindowSize;
 		const stream = new Stream(this, id, handler, this.remote.initialWindowSize, this.local.initialWindowSize, bodiless);
-		// Until the peer acknowledged, it may still use the old initial window; the shift then makes it the new one.
-		if (window !== this.local.initialWindowSize && window > this.local.initialWindowSize) {
-			stream.receiveWindow.size = window;
-		}
 		this.#streams.set(id, stream);
 		return stream;
 	}

@@ -69,6 +69,8 @@ export class Stream {
 	#ending = false;
 	#trailers: FieldList | null = null;
 	#wantsDrain = false;
+	#stopsReceiving = false;
+	#left = false;
 
 	constructor(
 		session: Session,
@@ -93,9 +95,7 @@ export class Stream {
 
 	/** True while write() has an effect. */
 	get writable(): boolean {
-		return (
-			!this.#ending && (this.state === StreamState.OPEN || this.state === StreamState.HALF_CLOSED_REMOTE)
-		);
+		return !this.#ending && (this.state === StreamState.OPEN || this.state === StreamState.HALF_CLOSED_REMOTE);
 	}
 
 	get closed(): boolean {
@@ -151,9 +151,18 @@ export class Stream {
 		this.leave(StreamState.RESET_BY_US);
 	}
 
+	/**
+	 * Server role: the response does not need the rest of the request. Once the response has left, the client is told to stop
+	 * sending with RST_STREAM(NO_ERROR) (RFC 9113 section 8.1).
+	 */
+	stopReceiving(): void {
+		this.#stopsReceiving = true;
+		if (this.state === StreamState.HALF_CLOSED_LOCAL) this.reset(ErrorCode.NO_ERROR);
+	}
+
 	/** For the session: whether there is something that may go now. */
 	get sendable(): boolean {
-		if (this.closed) return false;
+		if (this.state !== StreamState.OPEN && this.state !== StreamState.HALF_CLOSED_REMOTE) return false;
 		if (this.#queue.bytes > 0) return this.sendWindow > 0;
 		return this.#ending;
 	}
@@ -217,10 +226,9 @@ export class Stream {
 		this.handler.closed?.(this);
 	}
 
-	#left = false;
-
 	#endSent(): void {
 		this.state = afterEndSent(this.state);
 		if (this.state === StreamState.CLOSED) this.leave(StreamState.CLOSED);
+		else if (this.#stopsReceiving) this.reset(ErrorCode.NO_ERROR);
 	}
 }

@@ -272,7 +272,8 @@ function wantsToWait(block: string | undefined, mode: 'header' | 'always'): bool
 function queueTimeout(seconds: string | undefined, most: number): number {
 	if (seconds === undefined) return most;
 	const value = /^\s*\d{1,9}(?:\.\d{1,9})?\s*$/.test(seconds) ? Number(seconds) : Number.NaN;
-	if (Number.isNaN(value)) throw new SlimeError('bad_request', 'Slime-Queue-Timeout is a number of seconds, such as 2.5.');
+	if (Number.isNaN(value))
+		throw new SlimeError('bad_request', 'Slime-Queue-Timeout is a number of seconds, such as 2.5.');
 	return Math.min(value * 1000, most);
 }
 

@@ -1,5 +1,5 @@
 /** What a hub can be told, with the defaults. Durations are in milliseconds, sizes in bytes. */
-import type { Logger } from '../shared/logger.ts';
+import { type Logger, silentLogger } from '../shared/logger.ts';
 
 export interface HubOptions {
 	/** Signs and verifies agents' tokens. */
@@ -37,3 +37,22 @@ export interface HubOptions {
 	readonly maxConnectionsPerAddress: number;
 	readonly logger: Logger;
 }
+
+export type GivenHubOptions = Partial<HubOptions> & Pick<HubOptions, 'secret'>;
+
+/** For programs that embed a hub; the command line's are those of its configuration, and a test holds them equal. */
+export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
+	host: '0.0.0.0',
+	port: 8080,
+	concurrent: 0,
+	adminHost: '127.0.0.1',
+	adminPort: 8081,
+	adminRequired: false,
+	queue: { mode: 'header', max: 1024, timeout: 300_000, maxBytes: 256 * 1024 * 1024 },
+	heartbeat: { interval: 10_000, timeout: 5000 },
+	firstByteTimeout: 600_000,
+	drainTimeout: 30_000,
+	maxConnections: 10_000,
+	maxConnectionsPerAddress: 0,
+	logger: silentLogger,
+};

@@ -24,7 +24,7 @@ async function readableLines(): Promise<DestinationStream | undefined> {
 	try {
 		const { default: pretty } = await import('pino-pretty');
 		// Synchronous, so that the last line before an exit is not lost.
-		return pretty({ destination: 1, sync: true, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l' });
+		return pretty({ destination: 1, sync: true, singleLine: true, translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l' });
 	} catch (error) {
 		if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
 		throw error;

@@ -1,6 +1,6 @@
 /** PEM files into what node:tls takes, for servers and for clients. Knows nothing of hubs and agents, and watches no files. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { messageOf, UsageError } from '../shared/errors.ts';
 
@@ -40,9 +40,9 @@ export interface ClientTls {
 }
 
 /** @throws UsageError naming the file and what is wrong with it */
-export async function loadServerTls({ cert, key, clientCa }: ServerTlsFiles): Promise<ServerTls> {
-	const pair = await loadPair(cert, key);
-	const ca = clientCa === undefined ? undefined : await loadCertificates(clientCa);
+export function loadServerTls({ cert, key, clientCa }: ServerTlsFiles): ServerTls {
+	const pair = loadPair(cert, key);
+	const ca = clientCa === undefined ? undefined : loadCertificates(clientCa);
 	return {
 		...pair,
 		...(ca && { ca }),
@@ -56,18 +56,18 @@ export async function loadServerTls({ cert, key, clientCa }: ServerTlsFiles): Pr
  * What a client trusts: its own CA, Node's roots, the distribution's bundle and NODE_EXTRA_CA_CERTS.
  * @throws UsageError naming the file and what is wrong with it
  */
-export async function loadClientTls({ ca, cert, key }: ClientTlsFiles, env = process.env): Promise<ClientTls> {
+export function loadClientTls({ ca, cert, key }: ClientTlsFiles, env = process.env): ClientTls {
 	if ((cert === undefined) !== (key === undefined)) {
 		const [given, missing] = cert === undefined ? ['key', 'certificate'] : ['certificate', 'key'];
 		throw new UsageError(`a client ${given} is given without its ${missing}`);
 	}
-	const own = ca === undefined ? [] : await loadCertificates(ca);
+	const own = ca === undefined ? [] : loadCertificates(ca);
 	// A list of CAs replaces what Node would trust by itself, this variable with it.
-	const extra = env.NODE_EXTRA_CA_CERTS ? await bundle(env.NODE_EXTRA_CA_CERTS) : [];
+	const extra = env.NODE_EXTRA_CA_CERTS ? bundle(env.NODE_EXTRA_CA_CERTS) : [];
 	systemRoots ??= loadSystemRoots();
-	const trusted = unique([...own, ...extra, ...(await systemRoots)]);
+	const trusted = unique([...own, ...extra, ...systemRoots]);
 	if (cert === undefined || key === undefined) return { ca: trusted };
-	return { ca: trusted, ...(await loadPair(cert, key)) };
+	return { ca: trusted, ...loadPair(cert, key) };
 }
 
 /** Reading some 150 roots takes tens of milliseconds: make one and give it to every connection. */
@@ -78,21 +78,25 @@ export function clientSecureContext(client: ClientTls): SecureContext {
 /** Debian and Alpine, Fedora and RHEL, macOS and the BSDs. */
 const BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem'];
 
-let systemRoots: Promise<string[]> | undefined;
+let systemRoots: string[] | undefined;
 
-async function loadSystemRoots(): Promise<string[]> {
-	const bundles = await Promise.all(BUNDLES.map(bundle));
-	return unique([...rootCertificates, ...bundles.flat()]);
+function loadSystemRoots(): string[] {
+	return unique([...rootCertificates, ...BUNDLES.flatMap(bundle)]);
 }
 
 /** The certificates of a bundle that is the machine's rather than the user's choice: none where it cannot be read. */
-async function bundle(file: string): Promise<string[]> {
-	const text = await readFile(file, 'utf8').catch(() => '');
-	return certificatesIn(text);
+function bundle(file: string): string[] {
+	try {
+		return certificatesIn(readFileSync(file, 'utf8'));
+	} catch (error) {
+		if (codeOf(error) in reasons) return [];
+		throw error;
+	}
 }
 
-async function loadPair(certFile: string, keyFile: string): Promise<{ cert: string; key: string }> {
-	const [certificates, key] = await Promise.all([loadCertificates(certFile), loadPem(keyFile)]);
+function loadPair(certFile: string, keyFile: string): { cert: string; key: string } {
+	const certificates = loadCertificates(certFile);
+	const key = loadPem(keyFile);
 	if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(key)) throw new UsageError(`${keyFile}: holds no private key in PEM`);
 	if (/ENCRYPTED/.test(key)) throw new UsageError(`${keyFile}: the key has a passphrase; store it without one`);
 	const privateKey = attempt(keyFile, 'the private key cannot be read', () => createPrivateKey(key));
@@ -103,8 +107,8 @@ async function loadPair(certFile: string, keyFile: string): Promise<{ cert: stri
 	return { cert: certificates.join('\n'), key };
 }
 
-async function loadCertificates(file: string): Promise<string[]> {
-	const certificates = certificatesIn(await loadPem(file));
+function loadCertificates(file: string): string[] {
+	const certificates = certificatesIn(loadPem(file));
 	if (certificates.length === 0) throw new UsageError(`${file}: holds no certificate in PEM`);
 	for (const [index, pem] of certificates.entries()) {
 		attempt(file, `certificate ${index + 1} cannot be read`, () => new X509Certificate(pem));
@@ -112,9 +116,9 @@ async function loadCertificates(file: string): Promise<string[]> {
 	return certificates;
 }
 
-async function loadPem(file: string): Promise<string> {
+function loadPem(file: string): string {
 	try {
-		return await readFile(file, 'utf8');
+		return readFileSync(file, 'utf8');
 	} catch (error) {
 		throw new UsageError(`${file}: ${reasons[codeOf(error)] ?? messageOf(error)}`, { cause: error });
 	}

@@ -83,7 +83,16 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	let trailers = false;
 	let forwarded = false;
 	let named: Set<string> | null = null;
-	const fields: FieldList = [':method', head.method, ':scheme', origin.secure ? 'https' : 'http', ':authority', '', ':path', ''];
+	const fields: FieldList = [
+		':method',
+		head.method,
+		':scheme',
+		origin.secure ? 'https' : 'http',
+		':authority',
+		'',
+		':path',
+		'',
+	];
 	for (let i = 0; i < raw.length; i += 2) {
 		const name = (raw[i] as string).toLowerCase();
 		const value = raw[i + 1] as string;
@@ -107,7 +116,8 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
 		fields.push(name, value);
 	}
-	if (host === undefined && origin.httpVersion !== '1.0') throw new SlimeError('bad_request', 'The request has no Host.');
+	if (host === undefined && origin.httpVersion !== '1.0')
+		throw new SlimeError('bad_request', 'The request has no Host.');
 	const authority = host ?? '';
 	if (/[/@?#\\]/.test(authority)) throw new SlimeError('bad_request', 'The Host is no host.');
 	fields[5] = authority;
@@ -265,7 +275,16 @@ export function listSize(fields: FieldList): number {
 
 /** What an agent itself has to say, as a response: which error, and whether the upstream may have seen the request. */
 export function agentError(error: SlimeError, started: boolean): FieldList {
-	return [':status', String(error.status), 'slime-error', error.code, 'slime-started', started ? '1' : '0', 'slime-message', error.message];
+	return [
+		':status',
+		String(error.status),
+		'slime-error',
+		error.code,
+		'slime-started',
+		started ? '1' : '0',
+		'slime-message',
+		error.message,
+	];
 }
 
 export interface AgentVerdict {

@@ -1,0 +1,58 @@
+/** What a worker needs of an upstream, whatever protocol that speaks. */
+import type { FieldList } from '../h2/protocol.ts';
+import type { SlimeError } from '../shared/errors.ts';
+
+export interface UpstreamCall {
+	readonly method: string;
+	/** Path and query, the upstream's prefix included. */
+	readonly path: string;
+	/** Regular fields, without Host and without anything hop-by-hop. */
+	readonly fields: FieldList;
+	/** `stream`: it comes through the exchange's write() and finish(). */
+	readonly body: Buffer | 'stream' | null;
+	/** The request announces trailers. */
+	readonly trailers: boolean;
+}
+
+/** Hears of one exchange. `onReleased` is the last call and made exactly once, after onComplete, onFailure or cancel(). */
+export interface UpstreamSink {
+	/** There is a connection, and the request goes out: from now on it may have started. */
+	onConnected(): void;
+	/** `raw` is name, value, name, value … */
+	onInformation(status: number, raw: readonly string[]): void;
+	onResponse(status: number, raw: readonly string[]): void;
+	/** @returns false to pause until resume() */
+	onBody(chunk: Buffer): boolean;
+	/** Complete. */
+	onComplete(rawTrailers: readonly string[]): void;
+	/** @param started false only if the upstream cannot have seen the request */
+	onFailure(error: SlimeError, started: boolean): void;
+	/** The upstream took so many bytes of the streamed body. */
+	onTaken(bytes: number): void;
+	/** Nothing of this exchange is left at the upstream. */
+	onReleased(): void;
+}
+
+export interface UpstreamExchange {
+	/** For a streamed body; the pace is given by onTaken(). */
+	write(chunk: Buffer): void;
+	/** The streamed body is complete. */
+	finish(trailers?: FieldList): void;
+	/** Goes on after onBody() returned false. */
+	resume(): void;
+	/** Ends the upstream's work; only onReleased() follows. */
+	cancel(): void;
+}
+
+export interface UpstreamClient {
+	send(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange;
+	/** Closes idle connections, and busy ones when they become idle. */
+	close(): void;
+}
+
+/** Fields that every request to this upstream carries: Host and the agent's own credentials. */
+export interface UpstreamIdentity {
+	readonly authority: string;
+	/** The value of Authorization, if the agent has credentials of its own. */
+	readonly authorization: string | undefined;
+}

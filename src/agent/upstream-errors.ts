@@ -1,0 +1,50 @@
+/** What an upstream's failure means to whoever asked: one table from the errors of sockets, TLS and undici to Slime's codes. */
+import { SlimeError } from '../shared/errors.ts';
+
+/** Before there is a connection nothing can have started. */
+export function connectError(error: Error): SlimeError {
+	const code = codeOf(error);
+	const why =
+		CONNECT_REASONS[code] ??
+		(isTls(error, code) ? `its certificate is not trusted (${code})` : code || 'no connection');
+	return new SlimeError('upstream_unreachable', `The upstream cannot be reached: ${why}.`, { cause: error });
+}
+
+const CONNECT_REASONS: Readonly<Record<string, string>> = {
+	ECONNREFUSED: 'connection refused',
+	ENOTFOUND: 'its name is not known',
+	EAI_AGAIN: 'its name could not be looked up',
+	ENOENT: 'there is no such socket',
+	EHOSTUNREACH: 'no route to it',
+	ENETUNREACH: 'no route to it',
+	ETIMEDOUT: 'it does not answer',
+	UND_ERR_CONNECT_TIMEOUT: 'it does not answer',
+	ECONNRESET: 'it closed the connection',
+};
+
+function isTls(error: Error, code: string): boolean {
+	return /CERT|SELF_SIGNED|ISSUER|TLS|SSL/.test(code) || error.message.includes('certificate');
+}
+
+/** After the request went out, and before the response's head came. */
+export function exchangeError(error: Error): SlimeError {
+	const code = codeOf(error);
+	if (code === 'UND_ERR_HEADERS_TIMEOUT') return new SlimeError('upstream_timeout', undefined, { cause: error });
+	if (code.startsWith('HPE_') || PROTOCOL_CODES.has(code)) {
+		return new SlimeError('upstream_protocol', undefined, { cause: error });
+	}
+	return new SlimeError('upstream_unreachable', 'The upstream closed the connection without an answer.', {
+		cause: error,
+	});
+}
+
+const PROTOCOL_CODES = new Set([
+	'UND_ERR_HEADERS_OVERFLOW',
+	'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+	'UND_ERR_RES_EXCEEDED_MAX_SIZE',
+	'UND_ERR_INFO',
+]);
+
+function codeOf(error: Error): string {
+	return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}

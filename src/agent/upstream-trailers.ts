@@ -1,0 +1,117 @@
+/** HTTP/1.1 requests that end with trailers, which undici cannot send: through node:http, on a connection of their own. */
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FieldList } from '../h2/protocol.ts';
+import { SlimeError } from '../shared/errors.ts';
+import type { UpstreamCall, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
+import { connectError, exchangeError } from './upstream-errors.ts';
+import type { Http1Options } from './upstream-http1.ts';
+
+const MAX_HEADER_BYTES = 256 * 1024;
+
+export function exchangeWithTrailers(call: UpstreamCall, sink: UpstreamSink, options: Http1Options): UpstreamExchange {
+	return new TrailerExchange(call, sink, options);
+}
+
+class TrailerExchange implements UpstreamExchange {
+	readonly #sink: UpstreamSink;
+	readonly #request: ClientRequest;
+	#response: IncomingMessage | null = null;
+	#untaken = 0;
+	#started = false;
+	#told = false;
+
+	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http1Options) {
+		this.#sink = sink;
+		const { authority, authorization } = options.identity;
+		const headers: FieldList = ['host', authority, ...call.fields, 'connection', 'close'];
+		if (authorization !== undefined) headers.push('authorization', authorization);
+		// Trailers need the chunked form (RFC 9112 section 7.1.2).
+		const length = headers.indexOf('content-length');
+		if (length >= 0) headers.splice(length, 2);
+		headers.push('transfer-encoding', 'chunked');
+		const agent = new Agent({ keepAlive: false });
+		agent.createConnection = ((_options: object, opened: (error: Error | null, socket?: Socket) => void) => {
+			options.connect((error, socket) => {
+				if (error || socket === null) {
+					opened(error ?? new Error('no socket'));
+					return;
+				}
+				opened(null, socket);
+				this.#started = true;
+				sink.onConnected();
+			});
+		}) as unknown as typeof agent.createConnection;
+		this.#request = request({
+			agent,
+			method: call.method,
+			path: call.path,
+			headers: headers as never,
+			setHost: false,
+			maxHeaderSize: MAX_HEADER_BYTES,
+		});
+		const late = setTimeout(() => this.#fail(new SlimeError('upstream_timeout')), options.firstByteTimeout);
+		this.#request.on('information', (info) => sink.onInformation(info.statusCode, info.rawHeaders));
+		this.#request.on('response', (response) => {
+			clearTimeout(late);
+			this.#onResponse(response);
+		});
+		this.#request.on('drain', () => this.#take());
+		this.#request.on('error', (error) => this.#fail(this.#started ? exchangeError(error) : connectError(error)));
+		this.#request.on('close', () => {
+			clearTimeout(late);
+			this.#fail(new SlimeError('upstream_unreachable', 'The upstream closed the connection without an answer.'));
+			sink.onReleased();
+		});
+	}
+
+	write(chunk: Buffer): void {
+		if (this.#request.write(chunk)) this.#sink.onTaken(chunk.length);
+		else this.#untaken += chunk.length;
+	}
+
+	finish(trailers?: FieldList): void {
+		if (trailers) {
+			const pairs: Array<[string, string]> = [];
+			for (let i = 0; i < trailers.length; i += 2) pairs.push([trailers[i] as string, trailers[i + 1] as string]);
+			this.#request.addTrailers(pairs);
+		}
+		this.#request.end();
+	}
+
+	resume(): void {
+		this.#response?.resume();
+	}
+
+	cancel(): void {
+		this.#told = true;
+		this.#request.destroy();
+	}
+
+	#take(): void {
+		const bytes = this.#untaken;
+		this.#untaken = 0;
+		this.#sink.onTaken(bytes);
+	}
+
+	#onResponse(response: IncomingMessage): void {
+		this.#response = response;
+		this.#sink.onResponse(response.statusCode ?? 502, response.rawHeaders);
+		response.on('data', (chunk: Buffer) => {
+			if (!this.#told && !this.#sink.onBody(chunk)) response.pause();
+		});
+		response.on('end', () => {
+			if (this.#told) return;
+			this.#told = true;
+			this.#sink.onComplete(response.rawTrailers);
+		});
+		response.on('error', (error) => this.#fail(exchangeError(error)));
+	}
+
+	#fail(error: SlimeError): void {
+		if (this.#told) return;
+		this.#told = true;
+		this.#sink.onFailure(error, this.#started);
+		this.#request.destroy();
+	}
+}

@@ -1,0 +1,195 @@
+/**
+ * One request at work: from a stream of a tunnel to the upstream and back. Holds a slot from the stream's start until nothing
+ * of it is left at the upstream. Knows neither which hub sent it nor which protocol the upstream speaks.
+ */
+import { ErrorCode, type FieldList } from '../h2/protocol.ts';
+import type { Stream, StreamHandler } from '../h2/stream.ts';
+import { messageOf, SlimeError } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
+import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
+import type { Slot } from './slots.ts';
+import { joinPath } from './upstream.ts';
+import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
+
+/** What a stream may send once its request is on its way to the upstream. */
+const OPEN_WINDOW = 1024 * 1024;
+/** 256 KiB of header bytes, which no upstream connection lets through more of, and the 32 that HTTP/2 counts for each field. */
+const MAX_RESPONSE_LIST = 640 * 1024;
+
+export interface WorkerContext {
+	readonly upstream: UpstreamClient;
+	readonly prefix: string;
+	/** The agent sends credentials of its own, so those of apps do not pass. */
+	readonly ownAuthorization: boolean;
+	readonly logger: Logger;
+	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
+	settled(): void;
+}
+
+export class Worker implements StreamHandler, UpstreamSink {
+	readonly #context: WorkerContext;
+	readonly #stream: Stream;
+	readonly #section: FieldList;
+	readonly #slot: Slot;
+	/** Body that came before the request was sent on. */
+	#early: Buffer[] = [];
+	#bodyEnded: boolean;
+	#requestTrailers: FieldList | undefined;
+	#exchange: UpstreamExchange | null = null;
+	#responded = false;
+	/** Bytes of the response that the tunnel could not take: the upstream waits. */
+	#paused = false;
+	#settled = false;
+	/** Nothing more is to be told to the hub. */
+	#over = false;
+
+	constructor(context: WorkerContext, stream: Stream, section: FieldList, endStream: boolean, slot: Slot) {
+		this.#context = context;
+		this.#stream = stream;
+		this.#section = section;
+		this.#bodyEnded = endStream;
+		this.#slot = slot;
+	}
+
+	/** Sends the request on. Called when all frames of the read that began it were told, so a small body is here already. */
+	start(): void {
+		if (this.#over) {
+			this.onReleased();
+			return;
+		}
+		const request = upstreamRequest(this.#section, this.#context.ownAuthorization);
+		const path = joinPath(this.#context.prefix, request.path);
+		if (path === null) {
+			this.#refuse(new SlimeError('bad_request', 'The path leaves what this upstream serves.'), true);
+			this.onReleased();
+			return;
+		}
+		const { method, fields, trailers } = request;
+		const early = this.#early;
+		const streamed = !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
+		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
+		try {
+			this.#exchange = this.#context.upstream.send(
+				{ method, path, fields, trailers, body: streamed ? 'stream' : whole },
+				this,
+			);
+		} catch (error) {
+			// The client refuses what it could not send without ambiguity; nothing has left.
+			this.#context.logger.warn({ requestId: request.requestId, reason: messageOf(error) }, 'request not sent');
+			this.#refuse(new SlimeError('bad_request', 'The request cannot be sent to the upstream.'), true);
+			this.onReleased();
+			return;
+		}
+		this.#early = [];
+		if (!streamed) {
+			for (const chunk of early) this.#stream.consume(chunk.length);
+			return;
+		}
+		for (const chunk of early) this.#exchange.write(chunk);
+		if (this.#bodyEnded) this.#exchange.finish(this.#requestTrailers);
+	}
+
+	// StreamHandler: from the hub
+
+	data(stream: Stream, chunk: Buffer): void {
+		if (this.#exchange !== null) this.#exchange.write(chunk);
+		else if (this.#over) stream.consume(chunk.length);
+		else this.#early.push(chunk);
+	}
+
+	trailers(_stream: Stream, section: FieldList): void {
+		this.#requestTrailers = forwardableTrailers(section);
+	}
+
+	end(): void {
+		this.#bodyEnded = true;
+		this.#exchange?.finish(this.#requestTrailers);
+	}
+
+	failed(): void {
+		this.#over = true;
+		this.#early = [];
+		this.#exchange?.cancel();
+	}
+
+	drain(): void {
+		if (!this.#paused) return;
+		this.#paused = false;
+		this.#exchange?.resume();
+	}
+
+	closed(): void {
+		this.#settle();
+	}
+
+	// UpstreamSink: from the upstream
+
+	onConnected(): void {
+		if (!this.#bodyEnded) this.#stream.openWindow(OPEN_WINDOW);
+	}
+
+	onInformation(status: number, raw: readonly string[]): void {
+		if (!this.#over && !this.#responded && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
+	}
+
+	onResponse(status: number, raw: readonly string[]): void {
+		if (this.#over) return;
+		const section = tunnelResponse(status, raw);
+		const size = listSize(section);
+		if (status === 101 || size > Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST)) {
+			const why = status === 101 ? 'switched protocols without being asked' : 'sent too many header bytes';
+			this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
+			this.#exchange?.cancel();
+			return;
+		}
+		this.#responded = true;
+		this.#stream.respond(section, false);
+	}
+
+	onBody(chunk: Buffer): boolean {
+		if (this.#over || this.#stream.write(chunk)) return true;
+		this.#paused = true;
+		return false;
+	}
+
+	onComplete(rawTrailers: readonly string[]): void {
+		if (this.#over) return;
+		this.#over = true;
+		this.#stream.end(rawTrailers.length > 0 ? forwardableTrailers(rawTrailers) : undefined);
+		// Answered without having read all of the request: the hub may stop sending it (RFC 9113 section 8.1).
+		if (!this.#bodyEnded) this.#stream.stopReceiving();
+	}
+
+	onFailure(error: SlimeError, started: boolean): void {
+		if (this.#over) return;
+		this.#context.logger.info({ error: error.code, reason: messageOf(error.cause ?? error) }, 'request failed');
+		if (this.#responded) {
+			// What was cut must not look complete.
+			this.#over = true;
+			this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+		} else {
+			this.#refuse(error, started);
+		}
+	}
+
+	onTaken(bytes: number): void {
+		this.#stream.consume(bytes);
+	}
+
+	onReleased(): void {
+		this.#settle();
+		this.#slot.release();
+	}
+
+	#settle(): void {
+		if (this.#settled) return;
+		this.#settled = true;
+		this.#context.settled();
+	}
+
+	#refuse(error: SlimeError, started: boolean): void {
+		this.#over = true;
+		this.#stream.respond(agentError(error, started), true);
+		this.#stream.reset(ErrorCode.NO_ERROR);
+	}
+}

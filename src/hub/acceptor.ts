@@ -1,0 +1,117 @@
+/** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
+import type { Tokens } from '../auth/tokens.ts';
+import { WindowBudget } from '../h2/window.ts';
+import { messageOf, SlimeError } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
+import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
+import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { type AgentIdentity, AgentLink } from './agent-link.ts';
+import type { Dispatcher } from './dispatcher.ts';
+
+/** Growth of the receive windows of all tunnels together. */
+const PROCESS_WINDOWS = 512 * 1024 * 1024;
+
+export interface AcceptorOptions {
+	readonly tokens: Tokens;
+	readonly dispatcher: Dispatcher<AgentLink>;
+	readonly heartbeat: HeartbeatOptions;
+	/** Agents must have brought a certificate that our CA signed. */
+	readonly certificates: boolean;
+	readonly logger: Logger;
+}
+
+export class Acceptor {
+	readonly #options: AcceptorOptions;
+	readonly #links = new Map<string, AgentLink>();
+	/** Tunnels that were replaced or are leaving, until they end. */
+	readonly #leaving = new Set<AgentLink>();
+	readonly #windows = new WindowBudget(PROCESS_WINDOWS);
+	draining = false;
+
+	constructor(options: AcceptorOptions) {
+		this.#options = options;
+	}
+
+	get links(): Iterable<AgentLink> {
+		return this.#links.values();
+	}
+
+	/** Tunnels that have not ended. */
+	get open(): number {
+		return this.#links.size + this.#leaving.size;
+	}
+
+	async accept(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+		const address = req.socket.remoteAddress ?? 'unknown';
+		try {
+			const identity = await this.#identify(req, address);
+			if (socket.destroyed) return;
+			if (this.draining) throw new SlimeError('draining');
+			this.#join(identity, socket, head);
+		} catch (error) {
+			const told = error instanceof SlimeError ? error : new SlimeError('internal');
+			this.#options.logger.warn({ address, reason: messageOf(error) }, 'agent refused');
+			refuseUpgrade(socket, told);
+		}
+	}
+
+	/** All agents are told to leave. */
+	retireAll(reason: string): void {
+		this.draining = true;
+		for (const link of this.#links.values()) link.retire(reason);
+	}
+
+	destroyAll(): void {
+		for (const link of [...this.#links.values(), ...this.#leaving]) link.session.destroy();
+	}
+
+	async #identify(req: IncomingMessage, address: string): Promise<AgentIdentity> {
+		if (this.#options.certificates && !(req.socket instanceof TLSSocket && req.socket.authorized)) {
+			throw new SlimeError('unauthorized', 'This hub wants a client certificate that its CA signed.');
+		}
+		const { token, agentId, info } = readTunnelRequest(req);
+		const claims = await this.#options.tokens.verify(token);
+		return {
+			tokenId: claims.tokenId,
+			tokenName: claims.name,
+			agentId,
+			scopes: claims.scopes,
+			scopePaths: claims.scopePaths,
+			info,
+			address,
+		};
+	}
+
+	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
+		acceptUpgrade(socket);
+		const { dispatcher, heartbeat } = this.#options;
+		const { tokenId, tokenName, agentId, info } = identity;
+		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
+		const link = new AgentLink({
+			socket,
+			head,
+			identity,
+			dispatcher,
+			heartbeat,
+			windows: this.#windows,
+			logger,
+			left: (gone) => {
+				this.#leaving.delete(gone);
+				if (this.#links.get(gone.key) === gone) this.#links.delete(gone.key);
+			},
+		});
+		const before = this.#links.get(link.key);
+		this.#links.set(link.key, link);
+		if (before) {
+			this.#leaving.add(before);
+			before.retire('replaced');
+		}
+		logger.info(
+			{ address: identity.address, version: info.version, numWorker: info.numWorker, replaced: before !== undefined },
+			'agent connected',
+		);
+	}
+}

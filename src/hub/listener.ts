@@ -1,0 +1,169 @@
+/**
+ * The hub's public sockets: TCP or TLS, limits for strangers, HTTP/1.1 parsed by node:http, malformed requests refused.
+ * Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { SlimeError } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
+import { loadServerTls } from '../tls/contexts.ts';
+import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import type { HubOptions } from './options.ts';
+
+const MAX_HEADER_BYTES = 64 * 1024;
+const HEADERS_TIMEOUT = 15_000;
+const KEEP_ALIVE_TIMEOUT = 75_000;
+const CHECK_INTERVAL = 1000;
+const TLS_HANDSHAKE_TIMEOUT = 15_000;
+
+export interface ListenerHandler {
+	request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void;
+	/** An agent asks for a tunnel. */
+	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+export type ListenerOptions = Pick<HubOptions, 'tls' | 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'>;
+
+export class Listener {
+	readonly #server: Server;
+	readonly #handler: ListenerHandler;
+	readonly #log: Logger;
+	readonly #perAddress = new Map<string, number>();
+	readonly #maxPerAddress: number;
+
+	/** @throws UsageError for certificates that cannot be read */
+	constructor(options: ListenerOptions, handler: ListenerHandler) {
+		const tls = options.tls ? loadServerTls(options.tls) : null;
+		this.#handler = handler;
+		this.#log = options.logger;
+		this.#maxPerAddress = options.maxConnectionsPerAddress || Number.POSITIVE_INFINITY;
+		const limits = {
+			maxHeaderSize: MAX_HEADER_BYTES,
+			headersTimeout: HEADERS_TIMEOUT,
+			// How long an upload takes is the app's business.
+			requestTimeout: 0,
+			keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
+			connectionsCheckingInterval: CHECK_INTERVAL,
+			requireHostHeader: false,
+			noDelay: true,
+			keepAlive: true,
+		};
+		this.#server = tls
+			? createSecureServer({
+					...tls,
+					...limits,
+					ALPNProtocols: ['http/1.1'],
+					handshakeTimeout: TLS_HANDSHAKE_TIMEOUT,
+				})
+			: createServer(limits);
+		const server = this.#server;
+		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
+		server.maxHeadersCount = 0;
+		server.maxConnections = options.maxConnections;
+		server.on('request', (req, res) => handler.request(req, res, false));
+		server.on('checkContinue', (req, res) => handler.request(req, res, true));
+		// RFC 9110 section 10.1.1: an expectation that is not understood may be ignored.
+		server.on('checkExpectation', (req, res) => handler.request(req, res, false));
+		server.on('connect', (_req, socket) => refuseUpgrade(socket, new SlimeError('method_not_allowed')));
+		server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
+		server.on('clientError', (error, socket) => this.#clientError(error, socket));
+		server.on('connection', (socket: Socket) => this.#admit(socket));
+		server.on('drop', () => this.#log.warn('too many connections: one was dropped'));
+	}
+
+	/** @throws the system's error when the address cannot be listened on */
+	async listen(host: string, port: number): Promise<AddressInfo> {
+		await new Promise<void>((resolve, reject) => {
+			this.#server.once('error', reject);
+			this.#server.listen({ host, port, backlog: 4096 }, () => {
+				this.#server.off('error', reject);
+				this.#server.on('error', (error) => this.#log.error({ err: error }, 'listener'));
+				resolve();
+			});
+		});
+		return this.#server.address() as AddressInfo;
+	}
+
+	/** No new connections; those that are idle are closed. */
+	close(): void {
+		this.#server.close();
+		this.#server.closeIdleConnections();
+	}
+
+	/** Cuts what is left. */
+	destroy(): void {
+		this.#server.closeAllConnections();
+	}
+
+	#admit(socket: Socket): void {
+		const address = socket.remoteAddress;
+		if (address === undefined || this.#maxPerAddress === Number.POSITIVE_INFINITY) return;
+		const count = (this.#perAddress.get(address) ?? 0) + 1;
+		if (count > this.#maxPerAddress) {
+			socket.destroy();
+			return;
+		}
+		this.#perAddress.set(address, count);
+		socket.once('close', () => {
+			const left = (this.#perAddress.get(address) ?? 1) - 1;
+			if (left > 0) this.#perAddress.set(address, left);
+			else this.#perAddress.delete(address);
+		});
+	}
+
+	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+		socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection failed during an upgrade'));
+		const protocol = (req.headers.upgrade ?? '').toLowerCase();
+		const path = (req.url ?? '').split('?', 1)[0];
+		if (path === TUNNEL_PATH && protocol === TUNNEL_PROTOCOL) {
+			this.#handler.tunnel(req, socket, head);
+		} else if (protocol === 'websocket') {
+			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));
+		} else {
+			this.#withoutUpgrade(req, socket, head);
+		}
+	}
+
+	/**
+	 * An Upgrade that is not served is ignored (RFC 9110 section 7.8), but Node has already taken its parser off the socket.
+	 * So the request is put back in front of what follows, without the offer, for a new parser to read.
+	 */
+	#withoutUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+		const raw = req.rawHeaders;
+		let text = `${req.method} ${req.url} HTTP/${req.httpVersion}\r\n`;
+		for (let i = 0; i < raw.length; i += 2) {
+			const name = (raw[i] as string).toLowerCase();
+			if (name === 'upgrade' || name === 'http2-settings') continue;
+			let value = raw[i + 1] as string;
+			if (name === 'connection') {
+				value = value
+					.split(',')
+					.map((token) => token.trim())
+					.filter((token) => !['upgrade', 'http2-settings'].includes(token.toLowerCase()))
+					.join(', ');
+				if (value === '') continue;
+			}
+			text += `${raw[i]}: ${value}\r\n`;
+		}
+		socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]));
+		this.#server.emit('connection', socket);
+	}
+
+	#clientError(error: Error, socket: Duplex): void {
+		const code = 'code' in error ? String(error.code) : '';
+		this.#log.debug({ code }, 'a connection was refused');
+		// A response that is under way must not have an error in its middle: its connection is cut.
+		const busy = '_httpMessage' in socket && socket._httpMessage !== null && socket._httpMessage !== undefined;
+		if (code === 'ECONNRESET' || !socket.writable || busy) {
+			socket.destroy();
+		} else if (code === 'HPE_HEADER_OVERFLOW') {
+			refuseUpgrade(socket, new SlimeError('headers_too_large'));
+		} else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+			refuseUpgrade(socket, new SlimeError('request_timeout'));
+		} else {
+			refuseUpgrade(socket, new SlimeError('bad_request'));
+		}
+	}
+}

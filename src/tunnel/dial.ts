@@ -1,0 +1,187 @@
+/** The agent's end of the 101: one try to get a tunnel from a hub. Knows nothing of when to try again, nor of HTTP/2. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
+import { UsageError } from '../shared/errors.ts';
+import type { HttpAddress, HubAddress } from './address.ts';
+import { egressProxy } from './egress-proxy.ts';
+import {
+	type AgentInfo,
+	HandshakeField,
+	isTokenText,
+	TUNNEL_PATH,
+	TUNNEL_PROTOCOL,
+	tuneTunnelSocket,
+	writeAgentInfo,
+} from './handshake.ts';
+import { answerError, HandshakeError, type HandshakeErrorDetails, type HandshakeFault } from './handshake-error.ts';
+import { type Attempt, abandon, openConnection } from './open-connection.ts';
+import { requestUpgrade } from './upgrade-request.ts';
+
+export interface DialOptions {
+	readonly hub: HubAddress;
+	readonly token: string;
+	readonly agentId: string;
+	readonly info: AgentInfo;
+	/** For https hubs and https egress proxies; Node's own roots if left out. */
+	readonly secureContext?: SecureContext | undefined;
+	/** Milliseconds for everything up to the 101. */
+	readonly connectTimeout: number;
+	readonly signal?: AbortSignal | undefined;
+	/** Where egress proxies are looked up. */
+	readonly env?: NodeJS.ProcessEnv | undefined;
+}
+
+export interface HubInfo {
+	readonly version?: string | undefined;
+}
+
+export interface DialedTunnel {
+	/** Nothing listens on it yet, not even for errors: take it over in the same tick. */
+	readonly socket: Socket;
+	/** HTTP/2 that came along with the 101. */
+	readonly head: Buffer;
+	readonly hubInfo: HubInfo;
+}
+
+/** @throws HandshakeError; the signal's reason if it was aborted */
+export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
+	const { hub, connectTimeout, signal } = options;
+	signal?.throwIfAborted();
+	const ending = new AbortController();
+	const attempt: Attempt = { signal: ending.signal, busyWith: '' };
+	const timer = setTimeout(() => {
+		const text = `gave up after ${connectTimeout / 1000} s ${attempt.busyWith}`;
+		ending.abort(new HandshakeError('unreachable', text));
+	}, connectTimeout);
+	const stop = () => ending.abort(signal?.reason);
+	signal?.addEventListener('abort', stop, { once: true });
+	try {
+		const headers = requestHeaders(options);
+		const proxy = proxyFor(hub, options.env ?? process.env);
+		const who = `hub ${hub.label}`;
+		const socket = await openConnection({ to: hub, who, proxy, secureContext: options.secureContext }, attempt);
+		attempt.busyWith = `waiting for an answer of ${who}`;
+		return await shakeHands(socket, options, headers, attempt.signal);
+	} catch (error) {
+		signal?.throwIfAborted();
+		throw error;
+	} finally {
+		clearTimeout(timer);
+		signal?.removeEventListener('abort', stop);
+	}
+}
+
+function requestHeaders({ hub, token, agentId, info }: DialOptions): Record<string, string> {
+	if (!isTokenText(token)) throw new HandshakeError('unauthorized', 'the token holds characters that no token has');
+	const authorization = hub.basic
+		? { Authorization: `Basic ${hub.basic}`, [HandshakeField.TOKEN]: token }
+		: { Authorization: `Bearer ${token}` };
+	return {
+		Host: hub.authority,
+		'User-Agent': 'slime',
+		Connection: 'Upgrade',
+		Upgrade: TUNNEL_PROTOCOL,
+		...authorization,
+		[HandshakeField.AGENT_ID]: agentId,
+		[HandshakeField.AGENT_INFO]: writeAgentInfo(info),
+	};
+}
+
+function proxyFor(hub: HubAddress, env: NodeJS.ProcessEnv): HttpAddress | undefined {
+	try {
+		return egressProxy(hub, env);
+	} catch (error) {
+		throw error instanceof UsageError ? new HandshakeError('unreachable', error.message, { cause: error }) : error;
+	}
+}
+
+async function shakeHands(
+	socket: Socket,
+	{ hub, token }: DialOptions,
+	headers: Record<string, string>,
+	signal: AbortSignal,
+): Promise<DialedTunnel> {
+	try {
+		const request = { method: 'GET', path: `${hub.path}${TUNNEL_PATH}`, headers } as const;
+		const answer = await requestUpgrade(socket, request, signal);
+		const { response } = answer;
+		if (!answer.handedOver) {
+			const said = slimeMessage(answer.body, [token, hub.basic]);
+			throw refusal(hub, response, said);
+		}
+		if (response.headers.upgrade?.toLowerCase() !== TUNNEL_PROTOCOL) {
+			throw new HandshakeError('protocol', `hub ${hub.label} switched to another protocol than ${TUNNEL_PROTOCOL}`);
+		}
+		tuneTunnelSocket(socket);
+		const version = response.headers[HandshakeField.HUB_VERSION];
+		return { socket, head: answer.head, hubInfo: { version: typeof version === 'string' ? version : undefined } };
+	} catch (error) {
+		abandon(socket);
+		throw error instanceof HandshakeError || signal.aborted ? error : answerError(`hub ${hub.label}`, error);
+	}
+}
+
+/** An answer that is not a 101: from the hub, from a proxy before it, or from something else altogether. */
+function refusal(
+	hub: HubAddress,
+	{ statusCode: status = 0, headers }: IncomingMessage,
+	message: string | undefined,
+): HandshakeError {
+	const details: HandshakeErrorDetails = { status, retryAfterMs: retryAfter(headers['retry-after']) };
+	const say = (kind: HandshakeFault, what: string) =>
+		new HandshakeError(kind, `hub ${hub.label} answered ${status}: ${what}`, details);
+	// A hub knows best what it does not like, and its sentences are written for whoever runs the agent.
+	const fromHub = headers[HandshakeField.ERROR] !== undefined;
+	if (fromHub && message !== undefined) return say(status === 401 ? 'unauthorized' : 'refused', message);
+	if (status === 401) {
+		return say(
+			'unauthorized',
+			'something before the hub asks for a user and password, as in https://user:password@host',
+		);
+	}
+	if (status >= 300 && status < 400) {
+		return say('protocol', `a redirect${redirectTarget(headers.location)}; give --hub the address it leads to`);
+	}
+	if (status === 404) return say('protocol', `there is no hub at ${hub.path}${TUNNEL_PATH}`);
+	if (status >= 502 && status <= 504) return say('refused', 'a proxy before the hub cannot reach it');
+	const what = 'not a Slime hub, or a proxy before it does not pass Upgrade on';
+	return say(status >= 400 ? 'refused' : 'protocol', what);
+}
+
+/** The sentence in a hub's JSON error, on one line, of bounded length, and without what it may quote of the request. */
+function slimeMessage(body: string, secrets: readonly (string | undefined)[]): string | undefined {
+	let value: unknown;
+	try {
+		value = JSON.parse(body);
+	} catch {
+		// Whatever answered is no hub, and its status says the rest.
+		return undefined;
+	}
+	const error = field(value, 'error');
+	const message = field(error, 'message');
+	if (typeof message !== 'string') return undefined;
+	const safe = secrets.reduce<string>((text, secret) => (secret ? text.replaceAll(secret, '…') : text), message);
+	return safe.replace(/\p{Cc}+/gu, ' ').slice(0, 300);
+}
+
+function field(value: unknown, name: string): unknown {
+	return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+}
+
+/** Longest wait that is believed, so that a proxy cannot send an agent away for good. */
+const MAX_RETRY_AFTER = 300_000;
+
+/** RFC 9110 section 10.2.3: seconds, or a date. */
+function retryAfter(value: string | undefined): number | undefined {
+	if (value === undefined) return undefined;
+	const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+	return Number.isNaN(wait) ? undefined : Math.min(Math.max(wait, 0), MAX_RETRY_AFTER);
+}
+
+function redirectTarget(location: string | undefined): string {
+	if (location === undefined || !URL.canParse(location)) return '';
+	const { origin, pathname } = new URL(location);
+	const path = pathname.endsWith(TUNNEL_PATH) ? pathname.slice(0, -TUNNEL_PATH.length) : '';
+	return ` to ${origin}${path}`;
+}

@@ -1,0 +1,102 @@
+/** Runs the command line from source as a child process. Remembers its children, and ends only those. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const LOADER = import.meta.resolve('tsx');
+/** Generous: it tells a program that hangs from a slow machine. */
+const LIMIT_MS = 30_000;
+
+export interface CliOptions {
+	/** In place of this process's SLIME_ variables. */
+	readonly env?: Readonly<Record<string, string>>;
+	readonly cwd?: string;
+	/** Where ~ is; a folder without a configuration if left out. */
+	readonly home?: string;
+}
+
+export interface CliResult {
+	/** null when a signal ended it. */
+	readonly code: number | null;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+export interface CliProcess {
+	readonly child: ChildProcess;
+	/** What it wrote until now. */
+	readonly stdout: string;
+	readonly stderr: string;
+	readonly exit: Promise<CliResult>;
+	/** The first match in what it writes to stdout; rejects when it ends without one. */
+	output(pattern: RegExp): Promise<RegExpExecArray>;
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+	for (const child of running) child.kill('SIGKILL');
+});
+
+/** Runs `slime …` to its end. */
+export function runCli(args: readonly string[], options?: CliOptions): Promise<CliResult> {
+	return startCli(args, options).exit;
+}
+
+/** Starts `slime …`, to be signalled through `child`. */
+export function startCli(args: readonly string[], options?: CliOptions): CliProcess {
+	return startNode([MAIN, ...args], options);
+}
+
+/** Starts node with TypeScript, for scripts that use parts of the command line. */
+export function startNode(args: readonly string[], options: CliOptions = {}): CliProcess {
+	const { env = {}, cwd, home = tmpdir() } = options;
+	const inherited = Object.entries(process.env).filter(([name]) => !/^(SLIME_|NODE_|XDG_|STATE_)/.test(name));
+	const child = spawn(process.execPath, ['--import', LOADER, ...args], {
+		cwd,
+		env: { ...Object.fromEntries(inherited), HOME: home, ...env },
+		stdio: ['ignore', 'pipe', 'pipe'],
+	});
+	running.add(child);
+	return watch(child);
+}
+
+function watch(child: ChildProcess): CliProcess {
+	const written = { stdout: '', stderr: '' };
+	const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+	for (const name of ['stdout', 'stderr'] as const) {
+		child[name]?.setEncoding('utf8').on('data', (text: string) => {
+			written[name] += text;
+		});
+	}
+	const exit = new Promise<CliResult>((resolve, reject) => {
+		child.once('error', reject);
+		child.once('close', (code) => {
+			clearTimeout(limit);
+			running.delete(child);
+			resolve({ code, ...written });
+		});
+	});
+	return {
+		child,
+		get stdout() {
+			return written.stdout;
+		},
+		get stderr() {
+			return written.stderr;
+		},
+		exit,
+		output: (pattern) =>
+			new Promise((resolve, reject) => {
+				const look = () => {
+					const match = pattern.exec(written.stdout);
+					if (!match) return;
+					child.stdout?.off('data', look);
+					resolve(match);
+				};
+				child.stdout?.on('data', look);
+				child.once('close', () => reject(new Error(`ended without ${pattern}: ${written.stdout}${written.stderr}`)));
+				look();
+			}),
+	};
+}
