@@ -113,6 +113,7 @@ describe('path patterns', () => {
 		assert.deepEqual(new PathPatterns(all).matching('/a/b/c'), expected);
 		assert.deepEqual(new PathPatterns(all.toReversed()).matching('/a/b/c'), expected);
 		assert.deepEqual(new PathPatterns(['/long/prefix/*', '/a/*']).matching('/a/'), ['/a/*']);
+		assert.deepEqual(new PathPatterns(['/a/*']).matching('/a/*'), ['/a/*']);
 	});
 
 	it('judge a hostile path in linear time', () => {

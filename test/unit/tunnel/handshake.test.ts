@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { IncomingMessage } from 'node:http';
 import net from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { type ErrorCode, SlimeError } from '../../../src/shared/errors.ts';
 import { acceptUpgrade, MAX_AGENT_INFO, readTunnelRequest, refuseUpgrade } from '../../../src/tunnel/handshake.ts';
 
@@ -90,18 +90,24 @@ test('values of a description that cannot be are dropped, keys that are not know
 	assert.deepEqual(read({ ...FIELDS, 'slime-agent-info': base64url({ version: 'x'.repeat(65) }) }).info, {});
 });
 
-/** Both ends of a connection on loopback. */
-async function connection(): Promise<{ hub: net.Socket; agent: net.Socket; close: () => void }> {
+/** Both ends of a connection on loopback; the agent's stays half open, as a peer's may that never closes. */
+async function connection(t: TestContext): Promise<{ hub: net.Socket; agent: net.Socket }> {
 	const server = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
 	await once(server, 'listening');
-	const agent = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+	const { port } = server.address() as net.AddressInfo;
+	const agent = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
 	const [hub] = (await once(server, 'connection')) as [net.Socket];
-	const close = () => {
+	t.after(() => {
 		agent.destroy();
 		hub.destroy();
 		server.close();
-	};
-	return { hub, agent, close };
+	});
+	return { hub, agent };
+}
+
+/** Resolves when the socket is closed, with an error or without. */
+function closed(socket: net.Socket): Promise<void> {
+	return new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
 async function textOf(socket: net.Socket): Promise<string> {
@@ -110,20 +116,19 @@ async function textOf(socket: net.Socket): Promise<string> {
 	return text;
 }
 
-test('an accepted agent reads a 101 and then whatever the hub writes', async () => {
-	const { hub, agent, close } = await connection();
+test('an accepted agent reads a 101 and then whatever the hub writes', async (t) => {
+	const { hub, agent } = await connection(t);
 	acceptUpgrade(hub, { 'Slime-Hub-Version': '1.0.0' });
 	hub.end('PRI');
 	assert.equal(
 		await textOf(agent),
 		'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c-reverse\r\nSlime-Hub-Version: 1.0.0\r\n\r\nPRI',
 	);
-	close();
 });
 
-test('a refused agent reads status, code and sentence, and both ends are closed', async () => {
-	const { hub, agent, close } = await connection();
-	const closed = once(hub, 'close');
+test('a refused agent reads status, code and sentence, and both ends are closed', async (t) => {
+	const { hub, agent } = await connection(t);
+	const gone = closed(hub);
 	refuseUpgrade(hub, new SlimeError('draining'), { 'X-Request-Id': '7' });
 	const [head = '', body = ''] = (await textOf(agent)).split('\r\n\r\n');
 	assert.match(head, /^HTTP\/1\.1 503 Service Unavailable\r\n/);
@@ -133,49 +138,43 @@ test('a refused agent reads status, code and sentence, and both ends are closed'
 	assert.ok(head.includes(`Content-Length: ${Buffer.byteLength(body)}`));
 	const { error } = JSON.parse(body);
 	assert.deepEqual(error, { message: 'The hub is shutting down.', type: 'server_error', code: 'draining' });
-	await closed;
-	close();
+	agent.end();
+	await gone;
 });
 
-test('what cannot be retried says nothing of a retry', async () => {
-	const { hub, agent, close } = await connection();
+test('what cannot be retried says nothing of a retry', async (t) => {
+	const { hub, agent } = await connection(t);
 	refuseUpgrade(hub, new SlimeError('unauthorized', 'The token is ünknown.'));
 	const text = await textOf(agent);
 	assert.ok(!text.includes('Retry-After'));
 	assert.ok(text.includes('WWW-Authenticate: Bearer'));
 	assert.ok(text.endsWith('"code":"unauthorized"}}\n'));
-	close();
 });
 
-test('an answer reaches an agent that has already sent its FIN', async () => {
-	const { hub, agent, close } = await connection();
+test('an answer reaches an agent that has already sent its FIN', async (t) => {
+	const { hub, agent } = await connection(t);
 	agent.end('more');
 	hub.resume();
 	await once(hub, 'end');
 	refuseUpgrade(hub, new SlimeError('bad_request'));
 	assert.match(await textOf(agent), /^HTTP\/1\.1 400 /);
-	close();
 });
 
-test('an agent that does not close is cut, and one that is gone already is no fault', async () => {
-	const { hub, agent, close } = await connection();
-	const stays = net.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
-	await once(stays, 'listening');
-	const client = net.connect({
-		port: (stays.address() as net.AddressInfo).port,
-		host: '127.0.0.1',
-		allowHalfOpen: true,
-	});
-	const [served] = (await once(stays, 'connection')) as [net.Socket];
-	client.resume();
-	const cut = once(served, 'close');
-	refuseUpgrade(served, new SlimeError('bad_request'));
+test('an agent that does not close is cut', async (t) => {
+	const { hub, agent } = await connection(t);
+	agent.resume();
+	const gone = closed(hub);
+	refuseUpgrade(hub, new SlimeError('bad_request'));
+	await once(agent, 'end');
+	assert.equal(agent.writable, true);
+	await gone;
+});
+
+test('an agent that is gone already is no fault', async (t) => {
+	const { hub, agent } = await connection(t);
+	const gone = closed(hub);
 	agent.resetAndDestroy();
 	refuseUpgrade(hub, new SlimeError('bad_request'));
-	await once(hub, 'close');
+	await gone;
 	refuseUpgrade(hub, new SlimeError('bad_request'));
-	await cut;
-	client.destroy();
-	stays.close();
-	close();
 });
