@@ -11,8 +11,6 @@ import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
 
-/** What a stream may send once its request is on its way to the upstream. */
-const OPEN_WINDOW = 1024 * 1024;
 /** 256 KiB of header bytes, which no upstream connection lets through more of, and the 32 that HTTP/2 counts for each field. */
 const MAX_RESPONSE_LIST = 640 * 1024;
 
@@ -40,6 +38,9 @@ export class Worker implements StreamHandler, UpstreamSink {
 	/** Bytes of the response that the tunnel could not take: the upstream waits. */
 	#paused = false;
 	#settled = false;
+	#connected = false;
+	/** Bytes that the upstream's client took before it was connected. */
+	#buffered = 0;
 	/** Nothing more is to be told to the hub. */
 	#over = false;
 
@@ -125,7 +126,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 	// UpstreamSink: from the upstream
 
 	onConnected(): void {
-		if (!this.#bodyEnded) this.#stream.openWindow(OPEN_WINDOW);
+		this.#connected = true;
+		this.onTaken(this.#buffered);
 	}
 
 	onInformation(status: number, raw: readonly string[]): void {
@@ -172,8 +174,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 		}
 	}
 
+	/** No credit before the request is on its way: so long the hub can still send it elsewhere, all of its body included. */
 	onTaken(bytes: number): void {
-		this.#stream.consume(bytes);
+		if (this.#connected) this.#stream.consume(bytes);
+		else this.#buffered += bytes;
 	}
 
 	onReleased(): void {

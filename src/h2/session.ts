@@ -80,10 +80,16 @@ export interface SessionOptions {
 const MiB = 1024 * 1024;
 /** A stream's turn while others wait (and while the peer allows no larger frame). */
 const TURN_BYTES = 16 * 1024;
+/** What a stream's window opens to once its reader has shown that it reads, and what all of them do together. */
+const STREAM_WINDOW = MiB;
+const ALL_STREAM_WINDOWS = 32 * MiB;
 /** Streams that we reset are remembered so long as not so many others were. */
 const CLOSED_REMEMBERED = 1024;
 /** Answers that a peer may leave unread before it is cut off: PING and SETTINGS acknowledgements, resets. */
 const MAX_UNREAD_ANSWERS = 10_000;
+/** How long a peer has to take our last bytes after a shutdown, and to end its own side after that. */
+const LAST_WRITE_MS = 30_000;
+const LAST_READ_MS = 1000;
 
 export class Session {
 	readonly role: Role;
@@ -206,17 +212,18 @@ export class Session {
 	/**
 	 * Client role: opens a stream. `fields` begin with the pseudo-header fields (RFC 9113 section 8.3.1).
 	 * @param neverIndexed names beyond the session's that must not enter a compression table
-	 * @throws StreamError REFUSED_STREAM when canRequest is false
+	 * @throws StreamError REFUSED_STREAM when canRequest is false; TypeError for a character above 0xFF
 	 */
 	request(fields: FieldList, endStream: boolean, handler: StreamHandler, neverIndexed?: readonly string[]): Stream {
 		if (this.role !== 'client' || !this.canRequest) {
 			throw new StreamError(ErrorCode.REFUSED_STREAM, 'the connection takes no further stream');
 		}
 		const id = this.#nextStreamId;
+		// First, because it throws for fields that cannot be sent, and then nothing was opened.
+		this.#writeHeaders(id, fields, endStream, neverIndexed);
 		this.#nextStreamId += 2;
 		const stream = this.#open(id, handler, fields[1] === 'HEAD');
 		if (endStream) stream.endWithHeaders();
-		this.#writeHeaders(id, fields, endStream, neverIndexed);
 		return stream;
 	}
 
@@ -287,7 +294,7 @@ export class Session {
 		if (this.#closed) return;
 		const code = error instanceof ConnectionError ? error.code : ErrorCode.NO_ERROR;
 		const text = error instanceof ConnectionError ? error.message : '';
-		this.#writer.goaway(this.#lastPeerStreamId, code, Buffer.from(text));
+		this.#writer.goaway(Math.min(this.#lastPeerStreamId, this.#goawaySent), code, Buffer.from(text));
 		this.#writeOut();
 		this.#end(error);
 	}
@@ -303,6 +310,12 @@ export class Session {
 		this.#writeHeaders(stream.id, fields, endStream);
 	}
 
+	/** Whether they could be sent; if not, the stream was reset. */
+	sendTrailers(stream: Stream, fields: FieldList): boolean {
+		this.#guard(stream, () => this.#writeHeaders(stream.id, fields, true));
+		return !stream.closed;
+	}
+
 	sendReset(streamId: number, code: number): void {
 		this.#rememberReset(streamId);
 		this.#writer.rstStream(streamId, code);
@@ -316,7 +329,13 @@ export class Session {
 	}
 
 	creditStream(stream: Stream): void {
-		const increment = stream.receiveWindow.credit(performance.now(), this.rtt, this.#maxStreamWindow, this.#budget);
+		const increment = stream.receiveWindow.credit(
+			performance.now(),
+			this.rtt,
+			Math.min(STREAM_WINDOW, Math.floor(ALL_STREAM_WINDOWS / this.#streams.size)),
+			this.#maxStreamWindow,
+			this.#budget,
+		);
 		if (increment > 0) this.sendWindowUpdate(stream.id, increment);
 	}
 
@@ -338,7 +357,7 @@ export class Session {
 		this.received += chunk.length;
 		try {
 			this.#reader.push(chunk);
-			this.#handler.readDone?.();
+			if (!this.#closed) this.#handler.readDone?.();
 		} catch (error) {
 			this.#fail(error);
 		}
@@ -490,7 +509,11 @@ export class Session {
 	/** Server role: HEADERS opened a stream. */
 	#accept(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): Stream | undefined {
 		this.#lastPeerStreamId = id;
-		if (id > this.#goawaySent) return undefined;
+		if (id > this.#goawaySent) {
+			// Its body is passed over too.
+			this.#rememberReset(id);
+			return undefined;
+		}
 		if (this.#streams.size >= this.#mostStreams()) {
 			this.sendReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
@@ -517,9 +540,14 @@ export class Session {
 		return stream;
 	}
 
-	/** What we let the peer have open: the newest announcement may not have reached it, so the larger one counts. */
+	/**
+	 * What we let the peer have open: the newest announcement may not have reached it, so the larger one counts. A limit holds
+	 * from the first announcement on, or a peer that never acknowledges it would have none.
+	 */
 	#mostStreams(): number {
 		let most = this.local.maxConcurrentStreams;
+		const first = this.#announced[0]?.maxConcurrentStreams;
+		if (most === Number.POSITIVE_INFINITY && first !== undefined) most = first;
 		for (const settings of this.#announced) most = Math.max(most, settings.maxConcurrentStreams ?? 0);
 		return most;
 	}
@@ -677,9 +705,9 @@ export class Session {
 		if (delta !== 0) this.#shiftSendWindows(delta);
 		this.#sawSettings = true;
 		this.#writer.settingsAck();
-		this.#countAnswer();
 		this.#scheduleFlush();
 		this.#handler.settings?.(this, this.remote);
+		this.#countAnswer();
 	}
 
 	/** RFC 9113 section 6.9.2. */
@@ -698,6 +726,7 @@ export class Session {
 		if (settings === undefined) throw protocolError('SETTINGS acknowledged that were never sent');
 		const before = this.local.initialWindowSize;
 		Object.assign(this.local, settings);
+		if (settings.maxFrameSize !== undefined) this.#reader.maxFrameSize = settings.maxFrameSize;
 		if (settings.headerTableSize !== undefined) this.#decoder.setMaxTableSize(settings.headerTableSize);
 		const delta = this.local.initialWindowSize - before;
 		if (delta !== 0) for (const stream of this.#streams.values()) stream.receiveWindow.shift(delta);
@@ -807,7 +836,13 @@ export class Session {
 	}
 
 	#creditConnection(): void {
-		const increment = this.#receiveWindow.credit(performance.now(), this.rtt, this.#maxConnectionWindow, this.#budget);
+		const increment = this.#receiveWindow.credit(
+			performance.now(),
+			this.rtt,
+			0,
+			this.#maxConnectionWindow,
+			this.#budget,
+		);
 		if (increment > 0) this.sendWindowUpdate(0, increment);
 	}
 
@@ -821,9 +856,10 @@ export class Session {
 		}
 	}
 
+	/** It ends the connection rather than throw, since our own user's resets count too. */
 	#countAnswer(): void {
-		if (++this.#unreadAnswers > MAX_UNREAD_ANSWERS && !this.#closed) {
-			throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'the peer asks without reading the answers');
+		if (++this.#unreadAnswers > MAX_UNREAD_ANSWERS) {
+			this.destroy(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'the peer asks without reading the answers'));
 		}
 	}
 
@@ -948,8 +984,7 @@ export class Session {
 		const socket = this.socket;
 		socket.off('data', this.#onBytes);
 		socket.resume();
-		if (socket.writableLength > 0 && error === null) socket.end();
-		else if (error instanceof ConnectionError) endThenDestroy(socket);
+		if (error === null || error instanceof ConnectionError) endThenDestroy(socket, error === null);
 		else socket.destroy();
 		this.#handler.closed(this, error);
 	}
@@ -967,12 +1002,19 @@ const unowned: StreamHandler = {
 	failed() {},
 };
 
-/** Lets a last GOAWAY out, but waits for no peer: a second at most. */
-function endThenDestroy(socket: Duplex): void {
+/**
+ * Lets what was written out, then waits for the peer's end: closing a socket with unread bytes in it would take from the peer
+ * what it has not read yet. A peer that does not end gets a second.
+ * @param patient whether more than a second may pass until all is written
+ */
+function endThenDestroy(socket: Duplex, patient: boolean): void {
 	if (socket.destroyed) return;
-	const timer = setTimeout(() => socket.destroy(), 1000);
+	let timer = setTimeout(() => socket.destroy(), patient ? LAST_WRITE_MS : LAST_READ_MS);
 	socket.once('close', () => clearTimeout(timer));
-	socket.end(() => socket.destroy());
+	socket.end(() => {
+		clearTimeout(timer);
+		timer = setTimeout(() => socket.destroy(), LAST_READ_MS);
+	});
 }
 
 function protocolError(message: string): ConnectionError {

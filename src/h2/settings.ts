@@ -50,7 +50,7 @@ export function settingPairs(settings: Partial<Settings>): number[] {
 	const pairs: number[] = [];
 	for (const [key, id] of ids) {
 		const value = settings[key];
-		if (value !== undefined) pairs.push(id, Number(value));
+		if (value !== undefined && value !== Number.POSITIVE_INFINITY) pairs.push(id, Number(value));
 	}
 	return pairs;
 }

@@ -137,13 +137,6 @@ export class Stream {
 		}
 	}
 
-	/** Lets the peer send up to `size` bytes ahead from now on. */
-	openWindow(size: number): void {
-		if (this.state > StreamState.HALF_CLOSED_LOCAL) return;
-		const increment = this.receiveWindow.raise(size);
-		if (increment > 0) this.session.sendWindowUpdate(this.id, increment);
-	}
-
 	/** Ends both sides at once with RST_STREAM. Without effect on a stream that is over. */
 	reset(code: number = ErrorCode.CANCEL): void {
 		if (this.closed) return;
@@ -183,8 +176,7 @@ export class Stream {
 			this.sendWindow -= count;
 		}
 		if (last) {
-			if (this.#trailers) this.session.sendHeaders(this, this.#trailers, true);
-			this.#endSent();
+			if (!this.#trailers || this.session.sendTrailers(this, this.#trailers)) this.#endSent();
 		} else if (this.#wantsDrain && this.#queue.bytes <= HIGH_WATER / 2) {
 			this.#wantsDrain = false;
 			this.session.drained(this);
@@ -195,8 +187,11 @@ export class Stream {
 	/** For the session: the peer's END_STREAM came. */
 	endReceived(): void {
 		this.state = afterEndReceived(this.state);
-		this.handler.end(this);
-		if (this.state === StreamState.CLOSED) this.leave(StreamState.CLOSED);
+		try {
+			this.handler.end(this);
+		} finally {
+			if (this.state === StreamState.CLOSED) this.leave(StreamState.CLOSED);
+		}
 	}
 
 	/** For the session: our side ended with the HEADERS that opened the stream. */

@@ -65,16 +65,18 @@ export class ReceiveWindow {
 
 	/**
 	 * The increment for WINDOW_UPDATE, growth included; 0 if there is none.
+	 * @param floor a size to grow to at once: a window may start small for messages that stay small
 	 * @param now milliseconds
 	 * @param rtt the link's round trip in milliseconds; 0 if it is not known yet
 	 */
-	credit(now: number, rtt: number, max: number, budget: WindowBudget): number {
+	credit(now: number, rtt: number, floor: number, max: number, budget: WindowBudget): number {
 		const quick = rtt > 0 && this.#since > 0 && now - this.#since < ROUND_TRIPS * rtt;
 		this.#since = now;
 		let increment = this.#returned;
 		this.#returned = 0;
-		if (quick && this.size < max) {
-			const growth = budget.take(Math.min(this.size, max - this.size));
+		const target = quick ? Math.min(max, Math.max(floor, 2 * this.size)) : floor;
+		if (this.size < target) {
+			const growth = budget.take(target - this.size);
 			this.#grown += growth;
 			this.size += growth;
 			increment += growth;

@@ -9,6 +9,7 @@ import { StreamState } from '../h2/stream-state.ts';
 import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
 import { type AgentVerdict, agentVerdict, appResponse, forwardableTrailers } from '../tunnel/fields.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
+import { AppResponse } from './app-response.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
@@ -32,10 +33,12 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	readonly #owner: ExchangeOwner;
 	readonly #lease: Lease<AgentLink>;
 	readonly #deadlines: Deadlines;
+	readonly #app: AppResponse;
 	#stream: Stream | null = null;
 	/** The response's field section until it is sent: with the first bytes, or when all frames of one read are told. */
 	#head: FieldList | null = null;
 	#first: Buffer | null = null;
+	#trailers: FieldList = [];
 	#sent = false;
 	/** Bytes that the app's socket could not take yet. */
 	#unread = 0;
@@ -47,6 +50,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 		this.#lease = lease;
 		this.link = lease.member;
 		this.#deadlines = deadlines;
+		this.#app = new AppResponse(owner.req, owner.res);
 	}
 
 	start(section: FieldList): void {
@@ -81,12 +85,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	// StreamHandler
 
 	information(_stream: Stream, section: FieldList): void {
-		const { req, res } = this.#owner;
-		const socket = res.socket;
-		if (this.#over || socket === null || res.headersSent || req.httpVersion === '1.0' || section[1] === '100') return;
-		let text = `HTTP/1.1 ${section[1]} ${section[1] === '103' ? 'Early Hints' : 'Information'}\r\n`;
-		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
-		socket.write(`${text}\r\n`, 'latin1');
+		if (!this.#over) this.#app.information(section);
 	}
 
 	headers(stream: Stream, section: FieldList): void {
@@ -117,24 +116,16 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	}
 
 	trailers(_stream: Stream, section: FieldList): void {
-		if (this.#over) return;
-		this.#send();
-		const { req, res } = this.#owner;
-		const raw = forwardableTrailers(section);
-		if (raw.length === 0 || req.httpVersion === '1.0' || !res.chunkedEncoding) return;
-		const pairs: Array<[string, string]> = [];
-		for (let i = 0; i < raw.length; i += 2) pairs.push([raw[i] as string, raw[i + 1] as string]);
-		res.addTrailers(pairs);
+		if (!this.#over) this.#trailers = forwardableTrailers(section);
 	}
 
 	end(stream: Stream): void {
 		if (this.#over) return;
-		const { res, body } = this.#owner;
+		const { body } = this.#owner;
 		this.#writeHead();
 		const first = this.#first;
 		this.#end();
-		if (first === null) res.end();
-		else res.end(first);
+		this.#app.end(first, this.#trailers);
 		body.stop();
 		// The upstream answered without reading all of the request: nobody wants the rest of it.
 		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
@@ -184,8 +175,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 
 	#writeHead(): void {
 		if (this.#head === null) return;
-		const { res } = this.#owner;
-		res.writeHead(Number(this.#head[1]), appResponse(this.#head, this.link.identity.agentId));
+		this.#app.head(Number(this.#head[1]), appResponse(this.#head, this.link.identity.agentId));
 		this.#head = null;
 	}
 
@@ -194,7 +184,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 		this.#sent = true;
 		this.#writeHead();
 		if (this.#first === null) {
-			this.#owner.res.flushHeaders();
+			this.#app.flush();
 			return;
 		}
 		const first = this.#first;
@@ -203,26 +193,22 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	}
 
 	#write(stream: Stream, chunk: Buffer): void {
-		const { res } = this.#owner;
-		if (res.write(chunk)) {
+		if (this.#app.write(chunk)) {
 			stream.consume(chunk.length);
 			return;
 		}
 		this.#unread += chunk.length;
 		if (this.#listensForDrain) return;
 		this.#listensForDrain = true;
-		res.on('drain', () => {
+		this.#owner.res.on('drain', () => {
 			const bytes = this.#unread;
 			this.#unread = 0;
 			stream.consume(bytes);
 		});
 	}
 
-	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
 	#cut(reason: string): void {
-		const { req, res } = this.#owner;
-		if (req.httpVersion === '1.0' && res.socket && !('encrypted' in res.socket)) res.socket.resetAndDestroy();
-		else res.destroy();
+		this.#app.cut();
 		this.#owner.done('cut', reason);
 	}
 

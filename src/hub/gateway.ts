@@ -189,7 +189,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 			lease.release();
 			return;
 		}
-		this.#seq = lease.seq;
+		this.#seq ??= lease.seq;
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines);
 		this.#exchange.start(this.#section);
 	}

@@ -1,5 +1,6 @@
 /** Logs: JSON lines, readable ones on a terminal. The only owner of pino. */
 import { type DestinationStream, type Logger, pino } from 'pino';
+import { LogOutput } from './log-output.ts';
 
 export type { Logger };
 
@@ -10,7 +11,7 @@ export const silentLogger: Logger = pino({ level: 'silent' });
 
 /** @param to where JSON lines go; stdout if left out */
 export function createLogger(level: LogLevel, to?: DestinationStream): Logger {
-	return to ? pino(loggerOptions(level), to) : pino(loggerOptions(level));
+	return pino(loggerOptions(level), to ?? standardOutput());
 }
 
 /** The program's own log on stdout: readable lines when that is a terminal, JSON lines otherwise. */
@@ -29,6 +30,17 @@ async function readableLines(): Promise<DestinationStream | undefined> {
 		if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
 		throw error;
 	}
+}
+
+let shared: LogOutput | undefined;
+
+/** One for all loggers, so that their lines do not mix. Pino's own would try for ever to write its last lines to a closed pipe. */
+function standardOutput(): LogOutput {
+	if (shared) return shared;
+	const output = new LogOutput(process.stdout.fd);
+	process.once('exit', () => output.flushSync());
+	shared = output;
+	return output;
 }
 
 function loggerOptions(level: LogLevel) {

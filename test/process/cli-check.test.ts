@@ -1,3 +1,4 @@
+/** `hub check` and `agent check` as processes. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Streams and signals of the program: readers that go or pause, draining, the form of the log. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
@@ -54,6 +55,39 @@ test('a second signal ends at once with 1', async () => {
 	child.kill('SIGINT');
 	const [code] = await once(child, 'exit');
 	assert.equal(code, 1);
+});
+
+test('a log whose reader has gone keeps nothing from ending', async () => {
+	const { child, exit, output } = startNode(['--input-type=module', '--eval', SERVICE], { env: { DRAINS: '1' } });
+	await output(/"started"/);
+	child.stdout?.destroy();
+	child.kill('SIGTERM');
+	const { code, stderr } = await exit;
+	assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+});
+
+test('a log whose reader pauses stops nothing, and is whole when it is read', async () => {
+	const script = `import { createConsoleLogger } from '${logger}';
+		const log = await createConsoleLogger('info');
+		for (let line = 0; line < 2000; line++) log.info({ line, filling: 'x'.repeat(1000) }, 'much');
+		process.stderr.write('went on');
+		setInterval(() => {}, 60_000);
+		process.on('SIGTERM', () => process.exit(0));`;
+	const { child, exit, output } = startNode(['--input-type=module', '--eval', script]);
+	child.stdout?.pause();
+	if (child.stderr) await once(child.stderr, 'data');
+	child.stdout?.resume();
+	await output(/"line":1999,.*\n/);
+	child.kill('SIGTERM');
+	const { stdout } = await exit;
+	const lines = stdout
+		.trimEnd()
+		.split('\n')
+		.map((line): { line: number } => JSON.parse(line));
+	assert.deepEqual(
+		lines.map(({ line }) => line),
+		Array.from({ length: 2000 }, (_, line) => line),
+	);
 });
 
 test('a log that is no terminal is JSON lines with a level in words and a time in ISO form', async () => {

@@ -1,3 +1,4 @@
+/** The program as a process: help, version, and one line for what it does not understand. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';

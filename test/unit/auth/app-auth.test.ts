@@ -1,3 +1,4 @@
+/** Which header values let an application in. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AppAuth } from '../../../src/auth/app-auth.ts';

@@ -1,3 +1,4 @@
+/** Agents' tokens: what is in them, how long they last, what is refused; the format as others would make it. */
 import assert from 'node:assert/strict';
 import { createHash, scryptSync } from 'node:crypto';
 import { test } from 'node:test';

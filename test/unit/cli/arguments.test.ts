@@ -1,3 +1,4 @@
+/** Words of the command line: spellings, values as they were given, and refusals. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readArguments } from '../../../src/cli/arguments.ts';

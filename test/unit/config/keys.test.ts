@@ -1,3 +1,4 @@
+/** The keys, their variables, and the example configuration that holds them all. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';

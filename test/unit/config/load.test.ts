@@ -1,8 +1,11 @@
+/** Flags, variables and files together: which one counts, and what is said of mistakes. */
 import assert from 'node:assert/strict';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { AGENT_DEFAULTS } from '../../../src/agent/options.ts';
 import { loadHubSecret } from '../../../src/config/load.ts';
+import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
 import { folder } from '../../helpers/configuring.ts';
 
 const SECRET = 'a secret of more than 16';
@@ -40,6 +43,17 @@ test('the defaults are those of the documentation', async (t) => {
 		drainTimeout: 30_000,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
 	});
+});
+
+test('a configuration that says nothing gives what an embedding program gets', async (t) => {
+	const { hub, agent } = await folder(t);
+	const { secret, ...hubSettings } = (await hub({ flags: { 'hub.secret': SECRET } })).settings;
+	const { logger: _, ...hubDefaults } = HUB_DEFAULTS;
+	assert.deepEqual({ ...hubSettings, tls: undefined }, { ...hubDefaults, tls: undefined });
+	const flags = { 'agent.token': 't', 'agent.hub': 'h:1', 'agent.upstream': 'u:1' };
+	const { token, hubs, upstreams, ...agentSettings } = (await agent({ flags })).settings;
+	const { logger: __, ...agentDefaults } = AGENT_DEFAULTS;
+	assert.deepEqual(agentSettings, agentDefaults);
 });
 
 test('a flag stands above a variable, a variable above the file, the file above the default', async (t) => {

@@ -1,3 +1,4 @@
+/** The YAML file alone: places of values, and texts that are wrong or hostile. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfigError, Mistakes } from '../../../src/config/mistakes.ts';

@@ -1,3 +1,4 @@
+/** Durations as text. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseDuration } from '../../../src/shared/duration.ts';

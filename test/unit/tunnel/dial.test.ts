@@ -281,6 +281,18 @@ for (const [name, answer, kind, message] of answers) {
 	});
 }
 
+test('the connection to what is no hub is closed', { timeout: 20_000 }, async (t) => {
+	const server = http.createServer();
+	const gone = new Promise((resolve) => {
+		server.on('upgrade', (_req, socket: net.Socket) => {
+			socket.resume().once('end', resolve);
+			socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+		});
+	});
+	await failure(dial(`127.0.0.1:${await listen(t, server)}`));
+	await gone;
+});
+
 test('Retry-After may be a date, and is bounded', async (t) => {
 	const unavailable = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: ';
 	const wait = async (value: string) =>
@@ -331,14 +343,14 @@ test('where nothing listens the hub is unreachable', async () => {
 	assert.match(error.message, /refused the connection/);
 });
 
-test('a try can be called off with the reason of its signal', async (t) => {
+test('a try can be called off with the reason of its signal', { timeout: 20_000 }, async (t) => {
 	const server = net.createServer();
 	const port = await listen(t, server);
 	const reason = new Error('shutting down');
 	await assert.rejects(dial(`127.0.0.1:${port}`, { signal: AbortSignal.abort(reason) }), reason);
 
 	const ending = new AbortController();
-	const tunnel = dial(`127.0.0.1:${port}`, { signal: ending.signal });
+	const tunnel = dial(`127.0.0.1:${port}`, { signal: ending.signal, connectTimeout: 600_000 });
 	const [socket] = (await once(server, 'connection')) as [net.Socket];
 	await once(socket, 'data');
 	socket.resume();

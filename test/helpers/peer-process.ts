@@ -1,0 +1,118 @@
+/** Programs that others wrote, run beside a test: found, started on free ports, ended by the process that was started. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accessSync, constants } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const READY_MS = 10_000;
+const RUN_MS = 30_000;
+
+/** @param debianPackage what to install when it is missing */
+export function findProgram(name: string, debianPackage: string): string {
+	// Daemons live where a user's PATH often does not look.
+	const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+	const found = folders.map((folder) => join(folder, name)).find(isExecutable);
+	return found ?? assert.fail(`${name} is missing: apt-get install ${debianPackage}`);
+}
+
+function isExecutable(file: string): boolean {
+	try {
+		accessSync(file, constants.X_OK);
+		return true;
+	} catch {
+		// Not in this folder.
+		return false;
+	}
+}
+
+/** A port that nothing listens on at the moment, for programs that cannot choose one themselves. */
+export async function freePort(): Promise<number> {
+	const server = createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	const address = server.address();
+	server.close();
+	await once(server, 'close');
+	return typeof address === 'object' && address !== null ? address.port : assert.fail('no port');
+}
+
+/** Starts a daemon in the foreground, waits until it listens, ends it after the test. */
+export async function startDaemon(
+	context: TestContext,
+	program: string,
+	args: readonly string[],
+	port: number,
+): Promise<void> {
+	const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+	let said = '';
+	child.stderr.setEncoding('utf8').on('data', (text: string) => {
+		said += text;
+	});
+	const ended = once(child, 'close');
+	context.after(async () => {
+		child.kill('SIGTERM');
+		await ended;
+	});
+	const deadline = performance.now() + READY_MS;
+	while (!(await listens(port))) {
+		if (child.exitCode !== null || performance.now() > deadline) assert.fail(`${program} does not listen: ${said}`);
+		await sleep(20);
+	}
+}
+
+function listens(port: number): Promise<boolean> {
+	return new Promise((resolve) => {
+		const socket = connect(port, '127.0.0.1');
+		socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+		socket.once('connect', () => socket.destroy());
+	});
+}
+
+export interface Ran {
+	readonly code: number | null;
+	readonly stdout: string;
+	readonly stderr: string;
+}
+
+/** A client that runs until it is done, or the test is. */
+export class RunningPeer {
+	readonly child: ChildProcess;
+	readonly done: Promise<Ran>;
+	stdout = '';
+	stderr = '';
+
+	constructor(context: TestContext, program: string, args: readonly string[], input = '') {
+		const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: RUN_MS });
+		this.child = child;
+		context.after(() => void child.kill('SIGKILL'));
+		child.stdout.setEncoding('utf8').on('data', (text: string) => {
+			this.stdout += text;
+		});
+		child.stderr.setEncoding('utf8').on('data', (text: string) => {
+			this.stderr += text;
+		});
+		// It may well end without having read everything.
+		child.stdin.on('error', () => undefined);
+		child.stdin.end(input);
+		this.done = once(child, 'close').then(([code]) => ({ code, stdout: this.stdout, stderr: this.stderr }));
+	}
+
+	/** Resolves as soon as what it wrote to stdout holds the text; fails when it ends without. */
+	async sees(text: string): Promise<void> {
+		let over = false;
+		const ended = this.done.then(() => {
+			over = true;
+		});
+		while (!this.stdout.includes(text)) {
+			if (over) assert.fail(`ended without ${JSON.stringify(text)}: ${this.stdout}${this.stderr}`);
+			const news = new AbortController();
+			const { stdout } = this.child;
+			assert.ok(stdout);
+			await Promise.race([once(stdout, 'data', { signal: news.signal }), ended]);
+			news.abort();
+		}
+	}
+}

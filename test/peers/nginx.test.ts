@@ -1,0 +1,157 @@
+/** nginx in front of the hub: applications and tunnels through it, streams at once, a path prefix taken off. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
+import { ask, type Stack, stack } from '../helpers/stack.ts';
+
+const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+
+/** @returns the port of an nginx that stands in front of the hub */
+async function nginx(context: TestContext, hubPort: number): Promise<number> {
+	const program = findProgram('nginx', 'nginx-light');
+	const folder = await mkdtemp(join(tmpdir(), 'slime-nginx-'));
+	context.after(() => rm(folder, { recursive: true, force: true }));
+	const port = await freePort();
+	const passing = `
+			proxy_http_version 1.1;
+			proxy_set_header Host $http_host;
+			proxy_set_header Upgrade $http_upgrade;
+			proxy_set_header Connection $connection_upgrade;
+			proxy_request_buffering off;
+			client_max_body_size 0;`;
+	const config = `
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr warn;
+events { worker_connections 256; }
+http {
+	access_log off;
+	${TEMP_PATHS.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n\t')}
+	map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+	server {
+		listen 127.0.0.1:${port};
+		location / {
+			proxy_pass http://127.0.0.1:${hubPort};
+			proxy_buffering off;
+			proxy_read_timeout 1h;${passing}
+		}
+		location /gpu/ {
+			proxy_pass http://127.0.0.1:${hubPort}/;
+			proxy_buffering off;
+			proxy_read_timeout 1h;${passing}
+		}
+		location /buffered/ {
+			proxy_pass http://127.0.0.1:${hubPort}/;${passing}
+		}
+		location /impatient/ {
+			proxy_pass http://127.0.0.1:${hubPort}/;
+			proxy_read_timeout 1s;${passing}
+		}
+	}
+}
+`;
+	await writeFile(join(folder, 'nginx.conf'), config);
+	await startDaemon(context, program, ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], port);
+	return port;
+}
+
+interface Behind extends Stack {
+	readonly nginxPort: number;
+}
+
+async function behindNginx(context: TestContext): Promise<Behind> {
+	const hub = await stack(context);
+	return { ...hub, nginxPort: await nginx(context, hub.port) };
+}
+
+test('requests and uploads pass nginx on both sides of the hub', async (context) => {
+	const { join: joinHub, nginxPort } = await behindNginx(context);
+	const { address } = await talkingUpstream(context);
+	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}`] });
+
+	const seen = await ask(nginxPort, '/v1/models?x=1', { headers: WAIT });
+	assert.equal(seen.status, 200);
+	assert.equal(JSON.parse(seen.body).url, '/v1/models?x=1', { headers: WAIT });
+
+	const body = 'x'.repeat(3 * 1024 * 1024);
+	const echoed = await ask(nginxPort, '/echo', { method: 'POST', headers: WAIT, body });
+	assert.equal(echoed.status, 200);
+	assert.ok(echoed.complete && echoed.body === body, `${echoed.body.length} bytes came back`);
+});
+
+test('a tunnel finds the hub behind a prefix that nginx takes off', async (context) => {
+	const { join: joinHub, nginxPort } = await behindNginx(context);
+	const { address } = await talkingUpstream(context);
+	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}/gpu`] });
+
+	const seen = await ask(nginxPort, '/gpu/v1/models', { headers: WAIT });
+	assert.equal(seen.status, 200);
+	assert.equal(JSON.parse(seen.body).url, '/v1/models', { headers: WAIT });
+});
+
+for (const [path, what] of [
+	['/events', 'with buffering off'],
+	['/buffered/events', 'although nginx buffers what does not ask it not to'],
+] as const) {
+	test(`events arrive one by one through nginx, ${what}`, async (context) => {
+		const { join: joinHub, nginxPort } = await behindNginx(context);
+		const { address, streams } = await talkingUpstream(context);
+		await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}`] });
+
+		const { app, service, read } = await eventAtOnce(context, { port: nginxPort, path, streams });
+		assert.equal(await read(), 'data: first\n\n');
+		service.write('data: second\n\n');
+		assert.equal(await read(), 'data: second\n\n');
+		service.end();
+		assert.equal(await read(), '');
+		assert.ok(app.complete);
+	});
+}
+
+test('an application that leaves nginx stops the work of the upstream', async (context) => {
+	const { hub, join: joinHub, nginxPort } = await behindNginx(context);
+	const { address, streams } = await talkingUpstream(context);
+	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}`] });
+
+	const { app, service, read } = await eventAtOnce(context, { port: nginxPort, path: '/events', streams });
+	assert.equal(await read(), 'data: first\n\n');
+	const stopped = once(service, 'close');
+	app.destroy();
+	await stopped;
+	// Its worker is free again.
+	assert.equal((await ask(hub.address.port, '/', { headers: WAIT })).status, 200);
+});
+
+test('a stream whose upstream breaks is cut by nginx too, not ended', async (context) => {
+	const { join: joinHub, nginxPort } = await behindNginx(context);
+	const { address, streams } = await talkingUpstream(context);
+	await joinHub(address);
+
+	const { app, service, read } = await eventAtOnce(context, { port: nginxPort, path: '/events', streams });
+	assert.equal(await read(), 'data: first\n\n');
+	service.destroy();
+	await assert.rejects(read(), { code: 'ECONNRESET' });
+	assert.equal(app.complete, false);
+});
+
+test('heartbeats keep a tunnel open past the read timeout of nginx', async (context) => {
+	const { log, join: joinHub, nginxPort, port } = await behindNginx(context);
+	const { address, streams } = await talkingUpstream(context);
+	const heartbeat = { interval: 200, timeout: 2000 };
+	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}/impatient`], heartbeat });
+
+	const { service, read } = await eventAtOnce(context, { port, path: '/events', streams });
+	assert.equal(await read(), 'data: first\n\n');
+	// The one wait that is the point of a test: longer than nginx waits for a byte.
+	await sleep(2500);
+	service.end('data: last\n\n');
+	assert.equal(await read(), 'data: last\n\n');
+	assert.equal(log.lines.filter(({ msg }) => /lost|reconnect/i.test(String(msg))).length, 0);
+});
