@@ -1,7 +1,30 @@
-/** Slime as a library: a hub, an agent, and what they can be told. */
-export { type Agent, createAgent } from './agent/agent.ts';
+/** Slime as a library: a hub, an agent, and what they can be told. Each is loaded when it is asked for: neither needs the other. */
+import type { Agent } from './agent/agent.ts';
+import type { GivenAgentOptions } from './agent/options.ts';
+import type { Hub } from './hub/hub.ts';
+import type { GivenHubOptions } from './hub/options.ts';
+
+export type { Agent } from './agent/agent.ts';
 export type { AgentOptions, GivenAgentOptions } from './agent/options.ts';
 export { createTokens, type TokenClaims, type TokenRequest, type Tokens } from './auth/tokens.ts';
-export { createHub, type Hub } from './hub/hub.ts';
+export type { Hub } from './hub/hub.ts';
 export type { GivenHubOptions, HubOptions } from './hub/options.ts';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './shared/logger.ts';
+
+/**
+ * Starts a hub that listens.
+ * @throws the system's error when a port cannot be listened on, UsageError for certificates that cannot be read
+ */
+export async function createHub(options: GivenHubOptions): Promise<Hub> {
+	const hub = await import('./hub/hub.ts');
+	return hub.createHub(options);
+}
+
+/**
+ * Starts connecting and returns; hubs may come and go.
+ * @throws UsageError for addresses and files that are wrong
+ */
+export async function createAgent(options: GivenAgentOptions): Promise<Agent> {
+	const agent = await import('./agent/agent.ts');
+	return agent.createAgent(options);
+}

@@ -2,8 +2,8 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { WindowBudget } from '../h2/window.ts';
 import { UsageError } from '../shared/errors.ts';
-import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
+import { within } from '../shared/within.ts';
 import { clientSecureContext, loadClientTls } from '../tls/contexts.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { protocolOf, socketTo, tlsTo } from './connect.ts';
@@ -100,23 +100,14 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 			return connectors.filter((connector) => connector.connected).length;
 		},
 		drain: async () => {
-			await within(options.drainTimeout, Promise.all(connectors.map((connector) => connector.drain())), logger);
+			const drained = Promise.all(connectors.map((connector) => connector.drain()));
+			if (!(await within(options.drainTimeout, drained))) {
+				logger.warn('the drain timeout has passed: requests under way are cut');
+			}
 			await close();
 		},
 		close,
 	};
-}
-
-async function within(timeout: number, work: Promise<unknown>, logger: Logger): Promise<void> {
-	let timer: NodeJS.Timeout | undefined;
-	const late = new Promise<void>((resolve) => {
-		timer = setTimeout(() => {
-			logger.warn('the drain timeout has passed: requests under way are cut');
-			resolve();
-		}, timeout);
-	});
-	await Promise.race([work, late]);
-	clearTimeout(timer);
 }
 
 function authorizationFor(upstream: Upstream, options: AgentOptions): string | undefined {

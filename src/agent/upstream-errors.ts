@@ -30,12 +30,17 @@ function isTls(error: Error, code: string): boolean {
 export function exchangeError(error: Error): SlimeError {
 	const code = codeOf(error);
 	if (code === 'UND_ERR_HEADERS_TIMEOUT') return new SlimeError('upstream_timeout', undefined, { cause: error });
-	if (code.startsWith('HPE_') || PROTOCOL_CODES.has(code)) {
+	if (isUnparsable(error, code) || PROTOCOL_CODES.has(code)) {
 		return new SlimeError('upstream_protocol', undefined, { cause: error });
 	}
 	return new SlimeError('upstream_unreachable', 'The upstream closed the connection without an answer.', {
 		cause: error,
 	});
+}
+
+/** undici gives a code to some of its parser's errors only, and none to a 101 that nobody asked for. */
+function isUnparsable(error: Error, code: string): boolean {
+	return error.name === 'HTTPParserError' || code.startsWith('HPE_') || error.message === 'bad upgrade';
 }
 
 const PROTOCOL_CODES = new Set([

@@ -60,7 +60,12 @@ const REGISTER_FLAGS: readonly Flag[] = [
 	...SECRET_FLAGS,
 	{ name: 'name', value: 'NAME', help: 'Name of the token (default: two random words and a number)' },
 	{ name: 'age', value: 'DURATION', help: 'How long it is valid, such as 1h30m or 30d (default: for ever)' },
-	{ name: 'scopes', value: 'A,B', list: true, help: 'Scopes that its agents serve (default: all)' },
+	{
+		name: 'scopes',
+		value: 'A,B',
+		list: true,
+		help: 'Scopes that its agents serve (default: none, only requests without a scope)',
+	},
 	{
 		name: 'scopePaths',
 		value: '/A,/B/*',

@@ -1013,6 +1013,7 @@ function endThenDestroy(socket: Duplex, patient: boolean): void {
 	socket.once('close', () => clearTimeout(timer));
 	socket.end(() => {
 		clearTimeout(timer);
+		if (socket.destroyed) return;
 		timer = setTimeout(() => socket.destroy(), LAST_READ_MS);
 	});
 }

@@ -6,6 +6,7 @@ import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
+import { version } from '../shared/version.ts';
 import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
@@ -30,6 +31,7 @@ export class Acceptor {
 	readonly #leaving = new Set<AgentLink>();
 	readonly #windows = new WindowBudget(PROCESS_WINDOWS);
 	draining = false;
+	#whenEmpty: (() => void) | null = null;
 
 	constructor(options: AcceptorOptions) {
 		this.#options = options;
@@ -39,9 +41,16 @@ export class Acceptor {
 		return this.#links.values();
 	}
 
-	/** Tunnels that have not ended. */
-	get open(): number {
-		return this.#links.size + this.#leaving.size;
+	/** Resolves when all tunnels have ended. */
+	async empty(): Promise<void> {
+		if (this.#isEmpty) return;
+		await new Promise<void>((resolve) => {
+			this.#whenEmpty = resolve;
+		});
+	}
+
+	get #isEmpty(): boolean {
+		return this.#links.size + this.#leaving.size === 0;
 	}
 
 	async accept(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -86,7 +95,7 @@ export class Acceptor {
 	}
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
-		acceptUpgrade(socket);
+		acceptUpgrade(socket, { 'Slime-Hub-Version': version });
 		const { dispatcher, heartbeat } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
@@ -101,6 +110,7 @@ export class Acceptor {
 			left: (gone) => {
 				this.#leaving.delete(gone);
 				if (this.#links.get(gone.key) === gone) this.#links.delete(gone.key);
+				if (this.#isEmpty) this.#whenEmpty?.();
 			},
 		});
 		const before = this.#links.get(link.key);

@@ -1,16 +1,11 @@
 /** What the hub itself answers: errors in the shape that OpenAI clients expect, and connections that end without losing them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ERRORS, type SlimeError } from '../shared/errors.ts';
+import { errorBody, type SlimeError } from '../shared/errors.ts';
 
 /** A client that is still sending would lose the answer if its connection were closed under it. */
 const LINGER_BYTES = 16 * 1024 * 1024;
 const LINGER_MS = 2000;
 const RETRY_AFTER_SECONDS = 1;
-
-export function errorBody(error: SlimeError): Buffer {
-	const { type } = ERRORS[error.code];
-	return Buffer.from(`${JSON.stringify({ error: { message: error.message, type, code: error.code } })}\n`);
-}
 
 /** Fields of an error's answer, beside those that frame it. */
 export function errorFields(error: SlimeError, requestId: string | undefined): string[] {
@@ -23,7 +18,7 @@ export function errorFields(error: SlimeError, requestId: string | undefined): s
 /** Answers with an error. If the request's body was not read, the rest of it is discarded, within limits, before the end. */
 export function answerError(req: IncomingMessage, res: ServerResponse, error: SlimeError, requestId?: string): void {
 	if (res.headersSent || res.destroyed) return;
-	const body = errorBody(error);
+	const body = Buffer.from(errorBody(error));
 	const fields = errorFields(error, requestId);
 	fields.push('content-length', String(body.length));
 	const unread = !req.complete || !req.readableEnded;

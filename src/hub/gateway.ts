@@ -36,14 +36,31 @@ export class Gateway {
 	readonly options: GatewayOptions;
 	readonly held: HeldBytes;
 	readonly deadlines: Deadlines;
-	/** Requests whose responses have not ended. */
-	active = 0;
 	draining = false;
+	/** Requests whose responses have not ended. */
+	#active = 0;
+	#whenIdle: (() => void) | null = null;
 
 	constructor(options: GatewayOptions) {
 		this.options = options;
 		this.held = new HeldBytes(options.queue.maxBytes);
 		this.deadlines = new Deadlines(options.firstByteTimeout);
+	}
+
+	/** Resolves when no response is under way. */
+	async idle(): Promise<void> {
+		if (this.#active === 0) return;
+		await new Promise<void>((resolve) => {
+			this.#whenIdle = resolve;
+		});
+	}
+
+	began(): void {
+		this.#active++;
+	}
+
+	ended(): void {
+		if (--this.#active === 0) this.#whenIdle?.();
 	}
 
 	/** Serves a request. @param asksFirst it said Expect: 100-continue */
@@ -150,7 +167,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 		this.body = new RequestBody(req, gateway.held, asksFirst ? () => res.writeContinue() : null);
 		res[ADMISSION] = this;
 		res.on('close', onResponseClosed);
-		gateway.active++;
+		gateway.began();
 	}
 
 	begin(): void {
@@ -223,7 +240,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 
 	/** The app's side is over, for whatever reason. */
 	responseClosed(): void {
-		this.#gateway.active--;
+		this.#gateway.ended();
 		if (this.#over) return;
 		this.#ticket?.leave();
 		this.#exchange?.abort();

@@ -3,6 +3,7 @@
 import { AdminServer } from '../admin/server.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { createTokens } from '../auth/tokens.ts';
+import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
 import { Dispatcher } from './dispatcher.ts';
@@ -75,10 +76,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		gateway.draining = true;
 		acceptor.draining = true;
 		listener.close();
-		await settled(() => gateway.active === 0, timeout);
+		await within(timeout, gateway.idle());
 		dispatcher.refuseAll('draining');
 		acceptor.retireAll('draining');
-		await settled(() => acceptor.open === 0, Math.min(timeout, 1000));
+		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
 		listener.destroy();
 		await admin.close();
@@ -104,15 +105,8 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	};
 }
 
-/** How often the end of the work that is under way is looked for. */
-const LOOK_EVERY = 20;
-
-async function settled(isDone: () => boolean, timeout: number): Promise<void> {
-	const deadline = performance.now() + timeout;
-	while (!isDone() && performance.now() < deadline) {
-		await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
-	}
-}
+/** How long agents may take to close after the last request, in milliseconds. */
+const FAREWELL = 1000;
 
 function isLoopback(address: string): boolean {
 	return address === '::1' || address.startsWith('127.');

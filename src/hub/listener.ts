@@ -115,11 +115,11 @@ export class Listener {
 
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection failed during an upgrade'));
-		const protocol = (req.headers.upgrade ?? '').toLowerCase();
+		const offered = (req.headers.upgrade ?? '').toLowerCase().split(/\s*,\s*/);
 		const path = (req.url ?? '').split('?', 1)[0];
-		if (path === TUNNEL_PATH && protocol === TUNNEL_PROTOCOL) {
+		if (path === TUNNEL_PATH && offered.includes(TUNNEL_PROTOCOL)) {
 			this.#handler.tunnel(req, socket, head);
-		} else if (protocol === 'websocket') {
+		} else if (offered.includes('websocket')) {
 			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));
 		} else {
 			this.#withoutUpgrade(req, socket, head);

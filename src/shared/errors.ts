@@ -71,6 +71,12 @@ export class SlimeError extends Error {
 	}
 }
 
+/** The body of an error's answer, in the shape that OpenAI clients expect. */
+export function errorBody(error: SlimeError): string {
+	const { type } = ERRORS[error.code];
+	return `${JSON.stringify({ error: { message: error.message, type, code: error.code } })}\n`;
+}
+
 /** A mistake in how the program was called or configured: one line for stderr, exit code 2. */
 export class UsageError extends Error {
 	constructor(message: string, options?: ErrorOptions) {

@@ -2,7 +2,7 @@
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { ERRORS, SlimeError } from '../shared/errors.ts';
+import { errorBody, SlimeError } from '../shared/errors.ts';
 
 export const TUNNEL_PATH = '/.slime/tunnel';
 /** The name of the protocol in `Upgrade`: HTTP/2 without TLS of its own, the side that was asked being the client. */
@@ -135,8 +135,7 @@ export function refuseUpgrade(
 	extraHeaders: Readonly<Record<string, string>> = {},
 ): void {
 	if (socket.destroyed) return;
-	const { type } = ERRORS[error.code];
-	const body = `${JSON.stringify({ error: { message: error.message, type, code: error.code } })}\n`;
+	const body = errorBody(error);
 	const fields = {
 		Connection: 'close',
 		'Content-Type': 'application/json',

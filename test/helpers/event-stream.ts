@@ -23,12 +23,19 @@ export async function talkingUpstream(context: TestContext): Promise<{ address: 
 	return { address, streams };
 }
 
+interface Asking {
+	readonly port: number;
+	readonly path: string;
+	readonly streams: Arrivals;
+	readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** Opens /events, and reads one event at a time while the upstream's end is still open. */
 export async function eventAtOnce(
 	context: TestContext,
-	{ port, path, streams }: { port: number; path: string; streams: Arrivals },
+	{ port, path, streams, headers = WAIT }: Asking,
 ): Promise<{ app: IncomingMessage; service: ServerResponse; read(): Promise<string> }> {
-	const req = request({ host: '127.0.0.1', port, path, headers: WAIT, agent: false });
+	const req = request({ host: '127.0.0.1', port, path, headers, agent: false });
 	context.after(() => req.destroy());
 	const answered = new Promise<IncomingMessage>((resolve, reject) => {
 		req.once('response', resolve).once('error', reject);

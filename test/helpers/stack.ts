@@ -11,7 +11,13 @@ import {
 	type Server,
 	type ServerResponse,
 } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer, type Socket } from 'node:net';
+import {
+	type AddressInfo,
+	connect,
+	createServer as createTcpServer,
+	type Socket,
+	type Server as TcpServer,
+} from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {

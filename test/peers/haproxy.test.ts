@@ -44,7 +44,7 @@ for (const prefix of ['', '/gpu']) {
 
 		const seen = await ask(port, `${prefix}/v1/models`, { headers: WAIT });
 		assert.equal(seen.status, 200);
-		assert.equal(JSON.parse(seen.body).url, '/v1/models', { headers: WAIT });
+		assert.equal(JSON.parse(seen.body).url, '/v1/models');
 
 		const body = 'x'.repeat(3 * 1024 * 1024);
 		const echoed = await ask(port, `${prefix}/echo`, { method: 'POST', headers: WAIT, body });

@@ -1,7 +1,18 @@
 /** What an app is told when a request that was admitted cannot be served: every 502, 503 and 504 before response headers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Arrivals, answering, ask, assertError, closedPort, eventually, rawUpstream, stack, upstream } from '../helpers/stack.ts';
+import {
+	Arrivals,
+	answering,
+	ask,
+	assertError,
+	closedPort,
+	eventually,
+	RawClient,
+	rawUpstream,
+	stack,
+	upstream,
+} from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
 
@@ -118,23 +129,21 @@ test('while draining, open connections get 503 draining and what is under way fi
 	const arrivals = new Arrivals();
 	const service = await upstream(t, arrivals.handler);
 	const { port, hub } = await stack(t, [service.address]);
-	const { request } = await import('node:http');
-	const keeping = new (await import('node:http')).Agent({ keepAlive: true, maxSockets: 1 });
-	t.after(() => keeping.destroy());
-	const under = ask(port);
-	const queued = ask(port, '/', { headers: BLOCK });
+	const client = await RawClient.open(t, port);
+	client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
 	const [, res] = await arrivals.next();
+	const queued = ask(port, '/', { headers: BLOCK });
 	await eventually('one waits', () => hub.waiting === 1);
-	const open = request({ host: '127.0.0.1', port, agent: keeping, method: 'POST' });
-	open.flushHeaders();
 	const drained = hub.drain();
 	await assert.rejects(ask(port), { code: 'ECONNREFUSED' });
-	res.end('1');
+	client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+	res.end('first');
 	const [, next] = await arrivals.next();
 	next.end('2');
-	assert.deepEqual([(await under).body, (await queued).body], ['1', '2']);
-	open.destroy();
-	open.on('error', () => undefined);
+	assert.equal((await queued).body, '2');
+	await client.sees('HTTP/1.1 503 ');
+	assert.match(client.received, /first[\s\S]*HTTP\/1\.1 503 [\s\S]*slime-error: draining/i);
 	await drained;
 	assert.equal(hub.agents, 0);
+	assert.equal(service.served, 2);
 });

@@ -17,7 +17,8 @@ test('a malformed or ambiguous request gets 400, its connection ends and nothing
 		'another host in the target': 'GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n',
 		'a target that is no path': 'GET x HTTP/1.1\r\nHost: a\r\n\r\n',
 		'a fragment': 'GET /#x HTTP/1.1\r\nHost: a\r\n\r\n',
-		'length and chunks': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+		'length and chunks':
+			'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
 		'two lengths': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd',
 		'a signed length': 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc',
 		'another coding': 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
@@ -55,7 +56,7 @@ test('nothing that follows a malformed request on its connection is served', asy
 test('a broken chunk stops the upstream too', async (t) => {
 	let aborted: Promise<unknown> | undefined;
 	const service = await upstream(t, (req) => {
-		aborted = once(req, 'close');
+		aborted = new Promise((resolve) => req.once('close', resolve));
 		req.resume();
 	});
 	const { port } = await stack(t, [service.address]);
@@ -64,6 +65,7 @@ test('a broken chunk stops the upstream too', async (t) => {
 	await once(service.server, 'request');
 	client.send('zz\r\n');
 	await client.all();
+	assert.ok(aborted);
 	await aborted;
 	assert.doesNotMatch(client.received, /^HTTP\/1\.1 200/);
 });
@@ -98,6 +100,7 @@ test('a refused app that still sends its body gets the answer', async (t) => {
 	const { port } = await stack(t, [], { hub: { appPassword: 'x' } });
 	const req = request({ host: '127.0.0.1', port, method: 'POST', agent: false });
 	req.end(Buffer.alloc(4 * 1024 * 1024));
+	req.on('error', () => undefined);
 	const [res] = (await once(req, 'response')) as [IncomingMessage];
 	const answer = await readAnswer(res);
 	assertError(answer, 401, 'unauthorized');
@@ -112,7 +115,7 @@ test('other paths of its own are 404, CONNECT and TRACE 405', async (t) => {
 	assertError(await ask(port, '/', { method: 'TRACE' }), 405, 'method_not_allowed');
 	const client = await RawClient.open(t, port);
 	client.send('CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n');
-	assert.match(await client.all(), /^HTTP\/1\.1 405 [^]*slime-error: method_not_allowed/i);
+	assert.match(await client.all(), /^HTTP\/1\.1 405 [\s\S]*slime-error: method_not_allowed/i);
 	assert.equal(service.served, 0);
 });
 
@@ -123,7 +126,7 @@ test('request headers over 64 KiB or 1,000 fields get 431 and the connection end
 	for (const fields of [`x: ${'y'.repeat(65 * 1024)}\r\n`, many(1001)]) {
 		const client = await RawClient.open(t, port);
 		client.send(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
-		assert.match(await client.all(), /^HTTP\/1\.1 431 [^]*slime-error: headers_too_large/i);
+		assert.match(await client.all(), /^HTTP\/1\.1 431 [\s\S]*slime-error: headers_too_large/i);
 	}
 	assert.equal(service.served, 0);
 	const client = await RawClient.open(t, port);
@@ -136,7 +139,7 @@ test('request headers that take longer than 15 s get 408', { timeout: 40_000 }, 
 	const client = await RawClient.open(t, port);
 	client.send('GET / HTTP/1.1\r\nHost: a\r\n');
 	await new Promise((resolve) => client.socket.once('end', resolve));
-	assert.match(client.received, /^HTTP\/1\.1 408 [^]*slime-error: request_timeout/i);
+	assert.match(client.received, /^HTTP\/1\.1 408 [\s\S]*slime-error: request_timeout/i);
 });
 
 test('a WebSocket upgrade is answered 501; an offer of h2c is ignored and its request served', async (t) => {
@@ -148,7 +151,7 @@ test('a WebSocket upgrade is answered 501; an offer of h2c is ignored and its re
 	const { port } = await stack(t, [service.address]);
 	const socket = await RawClient.open(t, port);
 	socket.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n');
-	assert.match(await socket.all(), /^HTTP\/1\.1 501 [^]*slime-error: not_implemented/i);
+	assert.match(await socket.all(), /^HTTP\/1\.1 501 [\s\S]*slime-error: not_implemented/i);
 	assert.equal(service.served, 0);
 	const client = await RawClient.open(t, port);
 	const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n';

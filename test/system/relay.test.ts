@@ -204,10 +204,10 @@ test('HEAD, 204 and 304 have no body and the connection goes on', async (t) => {
 	}
 	await client.sees('\r\n\r\nlast');
 	const [head = '', none = '', same = ''] = client.received.split('\r\n\r\n');
-	assert.match(head, /^HTTP\/1\.1 200 [^]*content-length: 1234/i);
+	assert.match(head, /^HTTP\/1\.1 200 [\s\S]*content-length: 1234/i);
 	assert.match(none, /^HTTP\/1\.1 204 /);
 	assert.doesNotMatch(none, /content-length|transfer-encoding/i);
-	assert.match(same, /^HTTP\/1\.1 304 [^]*etag: "x"/i);
+	assert.match(same, /^HTTP\/1\.1 304 [\s\S]*etag: "x"/i);
 	assert.doesNotMatch(same, /transfer-encoding/i);
 });
 
@@ -261,7 +261,7 @@ test('an HTTP/1.0 app gets a body without chunks that ends with the connection',
 	const client = await RawClient.open(t, port);
 	client.send('GET / HTTP/1.0\r\n\r\n');
 	const text = await client.all();
-	assert.match(text, /^HTTP\/1\.1 200 [^]*\r\n\r\none,two$/);
+	assert.match(text, /^HTTP\/1\.1 200 [\s\S]*\r\n\r\none,two$/);
 	assert.doesNotMatch(text, /transfer-encoding/i);
 	assert.equal(client.ended, 'fin');
 });
