@@ -9,7 +9,7 @@ export interface TokenClaims {
 	/** Unique, random: what a revocation can name. */
 	readonly tokenId: string;
 	readonly name: string;
-	/** None lets it serve every scope. */
+	/** Requests that name a scope come only to tokens that list it. */
 	readonly scopes: readonly string[];
 	/** Paths it serves, `/x/*` being a prefix; none lets it serve every path. */
 	readonly scopePaths: readonly string[];

@@ -1,5 +1,5 @@
 /**
- * One connected agent: its tunnel as the hub sees it, and what its slots mean to the dispatcher (DESIGN of the slots: PROTOCOL.md).
+ * One connected agent: its tunnel as the hub sees it, and what its slots mean to the dispatcher (PROTOCOL.md, slots).
  * Knows who the agent is; nothing of applications.
  */
 import type { Duplex } from 'node:stream';

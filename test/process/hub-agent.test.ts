@@ -5,7 +5,6 @@ import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type CliProcess, runCli, startCli } from '../helpers/cli.ts';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { findProgram, RunningPeer } from '../helpers/peer-process.ts';
 import { ask } from '../helpers/stack.ts';
 
 const SECRET = 'the-secret-that-nobody-may-print';
@@ -119,25 +118,4 @@ test('a hub whose port is taken says so in one line and ends with 1', async (con
 	});
 	assert.equal(code, 1);
 	assert.match(stderr, new RegExp(`^slime: cannot listen on 127\\.0\\.0\\.1:${port}: .*in use.*\\n$`));
-});
-
-test('the lines that the demo prints work as they are', async (context) => {
-	findProgram('curl', 'curl');
-	const demo = start(context, ['demo', '--interval', '5'], {});
-	await demo.output(/Ctrl-C ends it/);
-	const lines = demo.stdout.split('\n').filter((line) => /^ {2}(curl|for) /.test(line));
-	const outputs: string[] = [];
-	for (const line of lines) {
-		const { code, stdout, stderr } = await new RunningPeer(context, 'sh', ['-c', line]).done;
-		assert.equal(code, 0, `${line}\n${stderr}`);
-		outputs.push(stdout);
-	}
-	const [streamed = '', models = '', six = ''] = outputs;
-	assert.equal(outputs.length, 3);
-	assert.ok(streamed.endsWith('data: [DONE]\n\n'));
-	assert.match(models, /^slime-agent-id: (berlin|osaka)\r$/im);
-	assert.equal(six.match(/^200 [\d.]+s$/gm)?.length, 6, six);
-
-	demo.child.kill('SIGINT');
-	assert.equal((await demo.exit).code, 0, demo.stderr);
 });
