@@ -59,6 +59,8 @@ export class AgentLink implements Member, SessionHandler {
 	/** Token id and agent id: two tokens may use the same agent id, they are two agents. */
 	readonly key: string;
 	readonly session: Session;
+	/** It has said how many workers it has. */
+	ready = false;
 	readonly #membership: Membership;
 	readonly #heartbeat: Heartbeat;
 	readonly #log: Logger;
@@ -158,6 +160,7 @@ export class AgentLink implements Member, SessionHandler {
 	// SessionHandler
 
 	settings(): void {
+		this.ready = true;
 		this.#applyLimit();
 	}
 

@@ -17,7 +17,7 @@ export interface Hub {
 	readonly url: string;
 	/** The admin listener's port; undefined when it is off. */
 	readonly adminPort: number | undefined;
-	/** Agents that are connected. */
+	/** Agents that are connected and have said how many workers they have. */
 	readonly agents: number;
 	/** Requests that wait for a worker. */
 	readonly waiting: number;
@@ -89,7 +89,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		url: `${options.tls ? 'https' : 'http'}://${reachable(bound.address)}:${bound.port}`,
 		adminPort,
 		get agents() {
-			return [...acceptor.links].length;
+			return [...acceptor.links].filter((link) => link.ready).length;
 		},
 		get waiting() {
 			return dispatcher.waiting;
