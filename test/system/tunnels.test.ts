@@ -39,7 +39,7 @@ test('a returning agent replaces its old tunnel, whose request under way finishe
 	});
 	t.after(() => agent.close());
 	await eventually('the old one was told', () => log.has('took our place'));
-	assert.equal(hub.agents, 1);
+	await eventually('the new one is there', () => hub.agents === 1);
 	const second = ask(port, '/', { headers: { 'slime-block': '1' } });
 	res.end('old');
 	assert.equal((await first).body, 'old');
