@@ -319,7 +319,6 @@ export class Session {
 	sendReset(streamId: number, code: number): void {
 		this.#rememberReset(streamId);
 		this.#writer.rstStream(streamId, code);
-		this.#countAnswer();
 		this.#scheduleFlush();
 	}
 
@@ -394,7 +393,7 @@ export class Session {
 	/** The peer broke a rule on one stream: it is reset, and its owner told. */
 	#breach(stream: Stream, error: StreamError): void {
 		if (stream.closed) return;
-		this.sendReset(stream.id, error.code);
+		this.#answerWithReset(stream.id, error.code);
 		const failure: StreamFailure = { kind: 'protocol', code: error.code, started: true, message: error.message };
 		this.#guard(stream, () => stream.fail(failure, StreamState.RESET_BY_US));
 	}
@@ -515,7 +514,7 @@ export class Session {
 			return undefined;
 		}
 		if (this.#streams.size >= this.#mostStreams()) {
-			this.sendReset(id, ErrorCode.REFUSED_STREAM);
+			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
 		}
 		const stream = this.#open(id, unowned, false);
@@ -788,7 +787,7 @@ export class Session {
 		}
 		if (error === null) return;
 		if (stream) this.#breach(stream, error);
-		else this.sendReset(streamId, error.code);
+		else this.#answerWithReset(streamId, error.code);
 	}
 
 	/** Whether a frame for a stream is to be acted upon; deals with it if not. `stream` is undefined for one that is over. */
@@ -802,7 +801,7 @@ export class Session {
 				return false;
 			case 'end-stream':
 				if (stream) this.#breach(stream, new StreamError(verdict.code, 'a frame after the end of the stream'));
-				else this.sendReset(id, verdict.code);
+				else this.#answerWithReset(id, verdict.code);
 				return false;
 			case 'end-connection':
 				throw new ConnectionError(verdict.code, 'a frame that its stream does not allow');
@@ -857,6 +856,12 @@ export class Session {
 	}
 
 	/** It ends the connection rather than throw, since our own user's resets count too. */
+	/** A reset that the peer brought about, so that one who asks for many without reading them is cut off. */
+	#answerWithReset(streamId: number, code: number): void {
+		this.sendReset(streamId, code);
+		this.#countAnswer();
+	}
+
 	#countAnswer(): void {
 		if (++this.#unreadAnswers > MAX_UNREAD_ANSWERS) {
 			this.destroy(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'the peer asks without reading the answers'));
