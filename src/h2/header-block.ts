@@ -9,13 +9,17 @@ export class HeaderBlock {
 	streamId = 0;
 	endStream = false;
 	selfDependent = false;
-	readonly #maxBytes: number;
+	#maxBytes: number;
 	#parts: Buffer[] = [];
 	#bytes = 0;
 
 	/** @param maxListSize the largest field section that will be accepted, uncompressed */
 	constructor(maxListSize: number) {
 		this.#maxBytes = 4 * maxListSize;
+	}
+
+	set maxListSize(size: number) {
+		this.#maxBytes = 4 * size;
 	}
 
 	begin(streamId: number, endStream: boolean, selfDependent: boolean): void {

@@ -83,7 +83,7 @@ export class HpackDecoder {
 	#maxTableSize: number;
 	/** What the table's capacity must go down to at the start of the next block; Infinity when nothing is due. */
 	#due = Number.POSITIVE_INFINITY;
-	readonly #maxListSize: number;
+	#maxListSize: number;
 	readonly #maxFields: number;
 	#listSize = 0;
 	readonly #cursor: Cursor = { at: 0 };
@@ -101,6 +101,11 @@ export class HpackDecoder {
 	setMaxTableSize(size: number): void {
 		this.#maxTableSize = size;
 		if (size < this.table.capacity) this.#due = Math.min(this.#due, size);
+	}
+
+	/** What the peer has acknowledged as our SETTINGS_MAX_HEADER_LIST_SIZE; it holds from the next block on. */
+	setMaxListSize(size: number): void {
+		this.#maxListSize = size;
 	}
 
 	/**

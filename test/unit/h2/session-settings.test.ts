@@ -53,6 +53,19 @@ describe('settings of ours', () => {
 		assert.equal(session.settingsSent, true);
 	});
 
+	it('change the largest field section once acknowledged', async () => {
+		const { peer, session, accepted } = connect('server', { options: { settings: { maxHeaderListSize: 200 } } });
+		const large = [...GET, 'x-large', 'y'.repeat(300)];
+		peer.send(peer.headers(1, large));
+		assert.equal(peer.fields(await peer.next(FrameType.HEADERS))[1], '431');
+		session.updateSettings({ maxHeaderListSize: 2000 });
+		await peer.settle();
+		await peer.settle();
+		peer.send(peer.headers(3, large));
+		await peer.settle();
+		assert.equal(accepted.length, 1);
+	});
+
 	it('limit streams before they are acknowledged and after', async () => {
 		const options = { settings: { maxConcurrentStreams: 1 } };
 		for (const polite of [false, true]) {

@@ -1,0 +1,227 @@
+/**
+ * Frames into calls with what their payloads say: sizes, padding and the order of header blocks are checked here, header blocks
+ * are put together and decompressed (RFC 9113 sections 4.3 and 6). What a frame does to a stream is its listener's business.
+ */
+import { FrameReader, type FrameSink } from './frame-reader.ts';
+import { HeaderBlock } from './header-block.ts';
+import type { HpackDecoder } from './hpack-decoder.ts';
+import { ConnectionError, ErrorCode, type FieldList, Flag, FrameType } from './protocol.ts';
+import type { Settings } from './settings.ts';
+
+/** What throws a ConnectionError ends the connection. */
+export interface FrameListener {
+	/** A whole section, whatever becomes of it; limits and never-indexed names are in the decoder until the next one. */
+	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void;
+	/** A DATA frame begins; its bytes follow. `length` counts padding. */
+	onData(id: number, length: number): void;
+	/** Padding and its length, which count in flow control and mean nothing. */
+	onPadding(bytes: number): void;
+	onBytes(chunk: Buffer, start: number, end: number): void;
+	onDataEnd(endStream: boolean): void;
+	onReset(id: number, code: number): void;
+	onWindowUpdate(id: number, increment: number): void;
+	/** The payload is `buffer[start, end)`. */
+	onSettings(buffer: Buffer, start: number, end: number): void;
+	onSettingsAck(): void;
+	onPing(payload: Buffer): void;
+	onPong(buffer: Buffer, start: number): void;
+	onGoaway(lastStreamId: number, code: number, debugData: string): void;
+	/** RFC 9113 section 5.3.2: priorities are ignored, malformed ones are stream errors. */
+	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void;
+}
+
+/** Debug data of a GOAWAY that is read, in bytes. */
+const MOST_DEBUG_DATA = 256;
+
+export class FrameParser implements FrameSink {
+	readonly decoder: HpackDecoder;
+	readonly #reader: FrameReader;
+	readonly #block: HeaderBlock;
+	readonly #listener: FrameListener;
+	#sawSettings = false;
+	/** Of the DATA frame being read. */
+	#ends = false;
+	#padded = false;
+	#left = 0;
+	#padding = 0;
+
+	/** @param maxListSize the largest field section that is accepted, uncompressed */
+	constructor(
+		decoder: HpackDecoder,
+		maxListSize: number,
+		maxFrameSize: number,
+		expectPreface: boolean,
+		listener: FrameListener,
+	) {
+		this.decoder = decoder;
+		this.#block = new HeaderBlock(maxListSize);
+		this.#listener = listener;
+		this.#reader = new FrameReader(this, maxFrameSize, expectPreface);
+	}
+
+	/** What the peer has acknowledged of our settings. */
+	setLimits({ maxFrameSize, maxHeaderListSize, headerTableSize }: Partial<Settings>): void {
+		if (maxFrameSize !== undefined) this.#reader.maxFrameSize = maxFrameSize;
+		if (headerTableSize !== undefined) this.decoder.setMaxTableSize(headerTableSize);
+		if (maxHeaderListSize === undefined) return;
+		this.decoder.setMaxListSize(maxHeaderListSize);
+		this.#block.maxListSize = maxHeaderListSize;
+	}
+
+	/** @throws ConnectionError, and whatever the listener throws */
+	push(chunk: Buffer): void {
+		this.#reader.push(chunk);
+	}
+
+	/** Nothing more is told, not even what is left of the chunk being read. */
+	stop(): void {
+		this.#reader.stop();
+	}
+
+	// FrameSink
+
+	dataBegin(id: number, flags: number, length: number): void {
+		if (this.#block.open) throw protocolError('a header block was interrupted by DATA');
+		if (!this.#sawSettings) throw protocolError('the first frame must be SETTINGS');
+		if (id === 0) throw protocolError('DATA on stream 0');
+		this.#ends = (flags & Flag.END_STREAM) !== 0;
+		this.#padded = (flags & Flag.PADDED) !== 0;
+		this.#left = length;
+		this.#padding = 0;
+		if (this.#padded && length === 0) throw frameSize('DATA');
+		this.#listener.onData(id, length);
+	}
+
+	dataBytes(chunk: Buffer, from: number, to: number): void {
+		let start = from;
+		this.#left -= to - from;
+		if (this.#padded) {
+			this.#padded = false;
+			this.#padding = chunk[start] as number;
+			start++;
+			if (this.#padding > this.#left + (to - start)) throw protocolError('more padding than payload');
+			this.#listener.onPadding(1 + this.#padding);
+		}
+		const end = Math.min(to, to + this.#left - this.#padding);
+		if (end > start) this.#listener.onBytes(chunk, start, end);
+	}
+
+	dataEnd(): void {
+		this.#listener.onDataEnd(this.#ends);
+	}
+
+	frame(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+		if (this.#block.open && (type !== FrameType.CONTINUATION || id !== this.#block.streamId)) {
+			throw protocolError('a header block was interrupted by another frame');
+		}
+		if (!this.#sawSettings && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
+			throw protocolError('the first frame must be SETTINGS');
+		}
+		const length = end - start;
+		const listener = this.#listener;
+		switch (type) {
+			case FrameType.HEADERS:
+				this.#headers(flags, id, buffer, start, end);
+				break;
+			case FrameType.CONTINUATION:
+				this.#continuation(flags, id, buffer, start, end);
+				break;
+			case FrameType.RST_STREAM:
+				if (length !== 4) throw frameSize('RST_STREAM');
+				if (id === 0) throw protocolError('RST_STREAM on stream 0');
+				listener.onReset(id, buffer.readUInt32BE(start));
+				break;
+			case FrameType.WINDOW_UPDATE:
+				if (length !== 4) throw frameSize('WINDOW_UPDATE');
+				listener.onWindowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
+				break;
+			case FrameType.SETTINGS:
+				if (id !== 0) throw protocolError('SETTINGS on a stream');
+				this.#settings(flags, buffer, start, end);
+				break;
+			case FrameType.PING:
+				if (id !== 0) throw protocolError('PING on a stream');
+				if (length !== 8) throw frameSize('PING');
+				if ((flags & Flag.ACK) !== 0) listener.onPong(buffer, start);
+				else listener.onPing(Buffer.from(buffer.subarray(start, end)));
+				break;
+			case FrameType.GOAWAY:
+				if (id !== 0) throw protocolError('GOAWAY on a stream');
+				if (length < 8) throw frameSize('GOAWAY');
+				listener.onGoaway(
+					buffer.readUInt32BE(start) & 0x7fff_ffff,
+					buffer.readUInt32BE(start + 4),
+					buffer.toString('utf8', start + 8, Math.min(end, start + 8 + MOST_DEBUG_DATA)),
+				);
+				break;
+			case FrameType.PRIORITY: {
+				if (id === 0) throw protocolError('PRIORITY on stream 0');
+				const selfDependent = length === 5 && (buffer.readUInt32BE(start) & 0x7fff_ffff) === id;
+				listener.onPriority(id, length !== 5 ? 'size' : selfDependent ? 'self-dependent' : null);
+				break;
+			}
+			case FrameType.PUSH_PROMISE:
+				throw protocolError('PUSH_PROMISE although pushes are off');
+			default:
+				// RFC 9113 section 4.1: unknown types are ignored.
+				break;
+		}
+	}
+
+	#headers(flags: number, id: number, buffer: Buffer, from: number, to: number): void {
+		if (id === 0) throw protocolError('HEADERS on stream 0');
+		let start = from;
+		let end = to;
+		if ((flags & Flag.PADDED) !== 0) {
+			const padding = start < end ? (buffer[start] as number) : 0;
+			start++;
+			end -= padding;
+			if (end < start) throw protocolError('more padding than payload');
+		}
+		let selfDependent = false;
+		if ((flags & Flag.PRIORITY) !== 0) {
+			if (end - start < 5) throw frameSize('HEADERS');
+			selfDependent = (buffer.readUInt32BE(start) & 0x7fff_ffff) === id;
+			start += 5;
+		}
+		const endStream = (flags & Flag.END_STREAM) !== 0;
+		if ((flags & Flag.END_HEADERS) !== 0) {
+			this.#section(id, endStream, selfDependent, buffer, start, end);
+		} else {
+			this.#block.begin(id, endStream, selfDependent);
+			this.#block.add(buffer, start, end);
+		}
+	}
+
+	#continuation(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
+		if (!this.#block.open) throw protocolError('CONTINUATION without HEADERS');
+		this.#block.add(buffer, start, end);
+		if ((flags & Flag.END_HEADERS) === 0) return;
+		const block = this.#block.take();
+		this.#section(id, this.#block.endStream, this.#block.selfDependent, block, 0, block.length);
+	}
+
+	/** Every block is decoded, whatever becomes of it: the compression state must stay in step. */
+	#section(id: number, endStream: boolean, selfDependent: boolean, block: Buffer, start: number, end: number): void {
+		this.#listener.onSection(id, this.decoder.decode(block, start, end), endStream, selfDependent);
+	}
+
+	#settings(flags: number, buffer: Buffer, start: number, end: number): void {
+		if ((flags & Flag.ACK) !== 0) {
+			if (end !== start) throw frameSize('SETTINGS');
+			this.#listener.onSettingsAck();
+			return;
+		}
+		if ((end - start) % 6 !== 0) throw frameSize('SETTINGS');
+		this.#sawSettings = true;
+		this.#listener.onSettings(buffer, start, end);
+	}
+}
+
+export function protocolError(message: string): ConnectionError {
+	return new ConnectionError(ErrorCode.PROTOCOL_ERROR, message);
+}
+
+function frameSize(what: string): ConnectionError {
+	return new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, `${what} of a wrong size`);
+}

@@ -1,0 +1,182 @@
+/**
+ * The way out of a connection: frames are gathered in the order of their writing, streams with body bytes take turns behind
+ * them, and all of it leaves in one write a turn of the event loop. Owns the socket's writing side, the header compression and
+ * the connection's send window; knows nothing of what is received.
+ */
+import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { FrameWriter } from './frame-writer.ts';
+import type { HpackEncoder } from './hpack-encoder.ts';
+import {
+	ConnectionError,
+	DEFAULT_MAX_FRAME_SIZE,
+	DEFAULT_WINDOW,
+	ErrorCode,
+	type FieldList,
+	MAX_WINDOW,
+} from './protocol.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Stream } from './stream.ts';
+
+/** A stream's turn while others wait (and while the peer allows no larger frame). */
+const TURN_BYTES = 16 * 1024;
+/** Answers that a peer may leave unread before it is cut off: PING and SETTINGS acknowledgements, resets. */
+const MAX_UNREAD_ANSWERS = 10_000;
+
+export interface OutboundOwner {
+	/** Something was thrown while writing, or the peer leaves too much unread. */
+	fail(error: unknown): void;
+	/** Everything that could be written was. */
+	flushed(): void;
+}
+
+export class Outbound {
+	readonly frames = new FrameWriter();
+	readonly encoder: HpackEncoder;
+	/** The peer's SETTINGS_MAX_FRAME_SIZE. */
+	maxFrameSize = DEFAULT_MAX_FRAME_SIZE;
+	/** Writes that left after the socket had been stuck: a sign of life. */
+	progress = 0;
+	readonly #socket: Duplex;
+	readonly #owner: OutboundOwner;
+	readonly #unsentLimit: number;
+	readonly #recyclable: boolean;
+	readonly #scheduler = new Scheduler();
+	/** What the peer lets all streams together send. */
+	#window = DEFAULT_WINDOW;
+	#scheduled = false;
+	#flushing = false;
+	/** The socket could not take all of a write at once. */
+	#stuck = false;
+	#unreadAnswers = 0;
+	#stopped = false;
+
+	/** @param unsentLimit most bytes handed to the socket and not yet sent */
+	constructor(socket: Duplex, encoder: HpackEncoder, unsentLimit: number, owner: OutboundOwner) {
+		this.#socket = socket;
+		this.encoder = encoder;
+		this.#unsentLimit = unsentLimit;
+		this.#owner = owner;
+		this.#recyclable = socket instanceof Socket;
+	}
+
+	/** Nothing is gathered that has not been handed to the socket. */
+	get idle(): boolean {
+		return !this.#flushing && this.frames.pending === 0;
+	}
+
+	/** @throws TypeError for a character above 0xFF; then nothing was written */
+	headers(id: number, fields: FieldList, endStream: boolean, neverIndexed?: readonly string[]): void {
+		const block = this.encoder.encode(fields, neverIndexed);
+		this.frames.headers(id, block, endStream, this.maxFrameSize);
+		this.schedule();
+	}
+
+	/** The stream has something to send. */
+	ready(stream: Stream): void {
+		if (stream.sendable) this.#scheduler.add(stream);
+		this.schedule();
+	}
+
+	/** What was written leaves at the end of this turn of the event loop. */
+	schedule(): void {
+		if (this.#scheduled || this.#stopped) return;
+		this.#scheduled = true;
+		setImmediate(this.#flush);
+	}
+
+	/** The peer gave credit for all streams. @throws ConnectionError over 2^31-1 */
+	credit(increment: number): void {
+		this.#window += increment;
+		if (this.#window > MAX_WINDOW) {
+			throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'the connection window went over 2^31-1');
+		}
+		if (this.#scheduler.size > 0) this.schedule();
+	}
+
+	/**
+	 * One answer more that the peer has brought about, so that one who asks for many without reading them is cut off. It tells
+	 * the owner rather than throw, since it is called from our own users' code too.
+	 */
+	countAnswer(): void {
+		if (++this.#unreadAnswers > MAX_UNREAD_ANSWERS) {
+			this.#owner.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'the peer asks without reading the answers'));
+		}
+	}
+
+	/** Hands over what was written, without any stream's body, and is of no use after that. */
+	stop(): void {
+		if (this.#stopped) return;
+		if (this.#socket.writable) this.#writeOut();
+		this.#stopped = true;
+		this.#scheduler.clear();
+	}
+
+	readonly #flush = (): void => {
+		this.#scheduled = false;
+		if (this.#stopped) return;
+		try {
+			this.#flushing = true;
+			this.#fillWithData();
+			this.#flushing = false;
+			this.#writeOut();
+			this.#owner.flushed();
+		} catch (error) {
+			this.#flushing = false;
+			this.#owner.fail(error);
+		}
+	};
+
+	/** Lets streams take turns until the socket has enough, the connection window is used up, or nothing is left. */
+	#fillWithData(): void {
+		const scheduler = this.#scheduler;
+		let room = this.#unsentLimit - this.#socket.writableLength - this.frames.pending;
+		let turns = scheduler.size;
+		while (turns-- > 0 || scheduler.size > 0) {
+			const stream = scheduler.next();
+			if (stream === undefined) return;
+			if (!stream.sendable) continue;
+			if (stream.hasBytes && (room <= 0 || this.#window <= 0)) {
+				scheduler.add(stream);
+				// One round suffices to let those out that only end.
+				if (turns <= 0) return;
+				continue;
+			}
+			const frame = scheduler.size > 0 ? TURN_BYTES : this.maxFrameSize;
+			const sent = stream.transmit(this.frames, Math.min(frame, this.#window, Math.max(room, 1)));
+			this.#window -= sent;
+			room -= sent;
+			if (stream.sendable) scheduler.add(stream);
+		}
+	}
+
+	#writeOut(): void {
+		if (this.frames.pending === 0 || this.#stopped) return;
+		const socket = this.#socket;
+		const parts = this.frames.take();
+		if (parts.length === 1) {
+			socket.write(parts[0] as Buffer, this.#written);
+		} else {
+			socket.cork();
+			const last = parts.length - 1;
+			for (let i = 0; i < last; i++) socket.write(parts[i] as Buffer);
+			socket.write(parts[last] as Buffer, this.#written);
+			socket.uncork();
+		}
+		if (socket.writableLength > 0) this.#stuck = true;
+		if (this.#recyclable && socket.writableLength === 0) this.frames.recycle();
+		else this.frames.abandon();
+	}
+
+	/** The kernel took a write. */
+	readonly #written = (error?: Error | null): void => {
+		if (error || this.#stopped) return;
+		// A write that the kernel's buffer took at once says nothing of the peer.
+		if (this.#stuck) this.progress++;
+		if (this.#socket.writableLength === 0) {
+			this.#stuck = false;
+			this.#unreadAnswers = 0;
+		}
+		if (this.#scheduler.size > 0) this.schedule();
+	};
+}

@@ -1,0 +1,359 @@
+/**
+ * What received frames do to streams: each is admitted by its stream's state, messages are checked, and their owners told. A fault
+ * of one message ends its stream, a fault of the connection is thrown. Owns which streams there are and the connection's
+ * receive window; knows nothing of sockets.
+ */
+
+import { protocolError } from './frame-parser.ts';
+import type { HpackDecoder } from './hpack-decoder.ts';
+import { checkComplete, receiveBytes, receiveRequest, receiveResponse, receiveTrailers } from './message-rules.ts';
+import type { Outbound } from './outbound.ts';
+import {
+	ConnectionError,
+	DEFAULT_WINDOW,
+	ErrorCode,
+	errorCodeName,
+	type FieldList,
+	MAX_WINDOW,
+	StreamError,
+} from './protocol.ts';
+import type { Session } from './session.ts';
+import { Stream, type StreamFailure, type StreamHandler } from './stream.ts';
+import { Received, StreamState, verdictOn } from './stream-state.ts';
+import { StreamTable } from './stream-table.ts';
+import { ReceiveWindow, type WindowBudget } from './window.ts';
+
+export interface ReceiverOptions {
+	readonly outbound: Outbound;
+	readonly decoder: HpackDecoder;
+	/** Growth of this connection's windows. */
+	readonly budget: WindowBudget;
+	/** The largest that the connection's window may become. */
+	readonly maxConnectionWindow: number;
+	/** How many streams the peer may have open. */
+	readonly mostStreams: () => number;
+	/** Server role: see SessionHandler.stream. */
+	readonly accept: (stream: Stream, fields: FieldList, endStream: boolean) => StreamHandler | null;
+	/** A handler threw what is no protocol error. */
+	readonly fault: (error: unknown) => void;
+}
+
+export class Receiver {
+	readonly streams: StreamTable;
+	readonly window = new ReceiveWindow(DEFAULT_WINDOW);
+	readonly #session: Session;
+	readonly #options: ReceiverOptions;
+	readonly #outbound: Outbound;
+	/** Whose DATA is being read; null if it is passed over. */
+	#reading: Stream | null = null;
+
+	constructor(session: Session, options: ReceiverOptions) {
+		this.#session = session;
+		this.#options = options;
+		this.#outbound = options.outbound;
+		this.streams = new StreamTable(session.role);
+	}
+
+	/** A stream that one of both sides opened. */
+	open(id: number, handler: StreamHandler, bodiless: boolean): Stream {
+		const { remote, local } = this.#session;
+		const stream = new Stream(this.#session, id, handler, remote.initialWindowSize, local.initialWindowSize, bodiless);
+		this.streams.add(stream);
+		return stream;
+	}
+
+	/** A stream is over. */
+	left(stream: Stream): void {
+		this.streams.remove(stream);
+		stream.receiveWindow.close(this.#options.budget);
+		if (this.#reading === stream) this.#reading = null;
+	}
+
+	/** All streams fail; handlers that throw hold up nothing. */
+	failAll(failure: StreamFailure): void {
+		for (const stream of [...this.streams.values()]) {
+			try {
+				stream.fail(failure);
+			} catch (fault) {
+				this.#options.fault(fault);
+			}
+		}
+		this.window.close(this.#options.budget);
+	}
+
+	/** The peer's GOAWAY passed over the streams above `last` (RFC 9113 section 6.8). */
+	failAbove(last: number, code: number): void {
+		const failure: StreamFailure = {
+			kind: 'goaway',
+			code,
+			started: false,
+			message: `the peer is going away: ${errorCodeName(code)}`,
+		};
+		for (const stream of [...this.streams.values()]) {
+			if (stream.id > last) this.guard(stream, () => stream.fail(failure));
+		}
+	}
+
+	/** Runs a handler's code so that what it throws ends its own stream only. */
+	guard(stream: Stream, call: () => void): void {
+		try {
+			call();
+		} catch (error) {
+			this.#streamFault(stream, error);
+		}
+	}
+
+	reset(id: number, code: number): void {
+		this.streams.rememberReset(id);
+		this.#outbound.frames.rstStream(id, code);
+		this.#outbound.schedule();
+	}
+
+	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void {
+		let stream = this.streams.get(id);
+		if (stream === undefined) {
+			if (this.#session.role === 'server' && (id & 1) === 1 && id > this.streams.lastOfPeer) {
+				stream = this.#accept(id, fields, endStream, selfDependent);
+				if (stream) this.#afterSection(stream, endStream);
+				return;
+			}
+			if (this.streams.isIdle(id)) throw protocolError(`HEADERS on stream ${id}, which nobody opened`);
+		}
+		if (!this.#admit(id, stream, Received.HEADERS) || stream === undefined) return;
+		try {
+			if (this.#options.decoder.overflow) {
+				throw new StreamError(ErrorCode.ENHANCE_YOUR_CALM, 'the field section is too large');
+			}
+			if (selfDependent) throw selfDependence();
+			stream.neverIndexed = this.#options.decoder.neverIndexed;
+			this.#section(stream, fields, endStream);
+		} catch (error) {
+			this.#streamFault(stream, error);
+		}
+		this.#afterSection(stream, endStream);
+	}
+
+	#section(stream: Stream, fields: FieldList, endStream: boolean): void {
+		const { handler } = stream;
+		if (stream.headersSeen) {
+			receiveTrailers(stream, fields, endStream);
+			handler.trailers?.(stream, fields);
+		} else if (receiveResponse(stream, fields, endStream)) {
+			handler.headers?.(stream, fields, endStream);
+		} else {
+			handler.information?.(stream, fields);
+		}
+	}
+
+	#afterSection(stream: Stream, endStream: boolean): void {
+		if (endStream && !stream.closed) this.#endOf(stream);
+	}
+
+	/** Server role: HEADERS opened a stream. */
+	#accept(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): Stream | undefined {
+		const { streams } = this;
+		const { decoder, accept, mostStreams } = this.#options;
+		streams.lastOfPeer = id;
+		if (id > streams.refusedAbove) {
+			// Its body is passed over too.
+			streams.rememberReset(id);
+			return undefined;
+		}
+		if (streams.size >= mostStreams()) {
+			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
+			return undefined;
+		}
+		const stream = this.open(id, unowned, false);
+		try {
+			if (selfDependent) throw selfDependence();
+			if (decoder.overflow) {
+				stream.respond([':status', '431'], true);
+				stream.reset(ErrorCode.NO_ERROR);
+				return undefined;
+			}
+			receiveRequest(stream, fields, endStream);
+			stream.neverIndexed = decoder.neverIndexed;
+			const handler = accept(stream, fields, endStream);
+			if (handler) stream.handler = handler;
+			else stream.reset(ErrorCode.REFUSED_STREAM);
+		} catch (error) {
+			this.#streamFault(stream, error);
+		}
+		return stream;
+	}
+
+	onData(id: number, length: number): void {
+		const { window } = this;
+		if (!window.receive(length)) {
+			throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the connection window allows');
+		}
+		// Connection credit returns on receipt: a stream whose reader is slow must not hold up the others.
+		if (window.read(length)) this.#creditConnection();
+		const stream = this.streams.get(id);
+		this.#reading = null;
+		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('DATA on an idle stream');
+		if (!this.#admit(id, stream, Received.DATA) || stream === undefined) return;
+		if (!stream.headersSeen) {
+			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'DATA before HEADERS'));
+		} else if (!stream.receiveWindow.receive(length)) {
+			this.#breach(stream, new StreamError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the stream window allows'));
+		} else {
+			this.#reading = stream;
+		}
+	}
+
+	onPadding(bytes: number): void {
+		this.#reading?.consume(bytes);
+	}
+
+	onBytes(chunk: Buffer, start: number, end: number): void {
+		const stream = this.#reading;
+		if (stream === null) return;
+		if (!receiveBytes(stream, end - start)) {
+			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'more DATA than Content-Length says'));
+			return;
+		}
+		try {
+			stream.handler.data(stream, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+		} catch (error) {
+			this.#streamFault(stream, error);
+		}
+	}
+
+	onDataEnd(endStream: boolean): void {
+		const stream = this.#reading;
+		this.#reading = null;
+		if (stream === null || !endStream || stream.closed) return;
+		try {
+			checkComplete(stream);
+		} catch (error) {
+			this.#streamFault(stream, error);
+			return;
+		}
+		this.#endOf(stream);
+	}
+
+	#endOf(stream: Stream): void {
+		try {
+			stream.endReceived();
+		} catch (error) {
+			this.#streamFault(stream, error);
+		}
+	}
+
+	onReset(id: number, code: number): void {
+		const stream = this.streams.get(id);
+		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('RST_STREAM on an idle stream');
+		if (!this.#admit(id, stream, Received.RST_STREAM) || stream === undefined) return;
+		if (this.#session.role === 'client' && stream.state === StreamState.HALF_CLOSED_REMOTE) {
+			// The response is complete: the server only wants no more of the request (RFC 9113 section 8.1).
+			stream.leave(StreamState.CLOSED);
+			return;
+		}
+		const failure: StreamFailure = {
+			kind: 'reset',
+			code,
+			started: code !== ErrorCode.REFUSED_STREAM,
+			message: `the peer reset the stream: ${errorCodeName(code)}`,
+		};
+		this.guard(stream, () => stream.fail(failure));
+	}
+
+	/** For a stream, not for the connection. */
+	onWindowUpdate(id: number, increment: number): void {
+		const stream = this.streams.get(id);
+		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('WINDOW_UPDATE on an idle stream');
+		if (!this.#admit(id, stream, Received.WINDOW_UPDATE) || stream === undefined) return;
+		if (increment === 0) {
+			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0'));
+			return;
+		}
+		stream.sendWindow += increment;
+		if (stream.sendWindow > MAX_WINDOW) {
+			this.#breach(stream, new StreamError(ErrorCode.FLOW_CONTROL_ERROR, 'the window went over 2^31-1'));
+		} else if (stream.sendable) {
+			this.#outbound.ready(stream);
+		}
+	}
+
+	/** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
+	shiftSendWindows(delta: number): void {
+		for (const stream of this.streams.values()) {
+			stream.sendWindow += delta;
+			if (stream.sendWindow > MAX_WINDOW) {
+				throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'a stream window went over 2^31-1');
+			}
+			if (delta > 0 && stream.sendable) this.#outbound.ready(stream);
+		}
+	}
+
+	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void {
+		if (fault === null) return;
+		const error =
+			fault === 'size' ? new StreamError(ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size') : selfDependence();
+		const stream = this.streams.get(id);
+		if (stream) this.#breach(stream, error);
+		else this.#answerWithReset(id, error.code);
+	}
+
+	/** Whether a frame for a stream is to be acted upon; deals with it if not. `stream` is undefined for one that is over. */
+	#admit(id: number, stream: Stream | undefined, frame: Received): boolean {
+		const verdict = verdictOn(stream?.state ?? this.streams.stateOfClosed(id), frame);
+		switch (verdict.do) {
+			case 'accept':
+				return true;
+			case 'ignore':
+				return false;
+			case 'end-stream':
+				if (stream) this.#breach(stream, new StreamError(verdict.code, 'a frame after the end of the stream'));
+				else this.#answerWithReset(id, verdict.code);
+				return false;
+			case 'end-connection':
+				throw new ConnectionError(verdict.code, 'a frame that its stream does not allow');
+		}
+	}
+
+	#streamFault(stream: Stream, error: unknown): void {
+		if (error instanceof ConnectionError) throw error;
+		if (error instanceof StreamError) {
+			this.#breach(stream, error);
+			return;
+		}
+		this.#options.fault(error);
+		stream.reset(ErrorCode.INTERNAL_ERROR);
+	}
+
+	/** The peer broke a rule on one stream: it is reset, and its owner told. */
+	#breach(stream: Stream, error: StreamError): void {
+		if (stream.closed) return;
+		this.#answerWithReset(stream.id, error.code);
+		const failure: StreamFailure = { kind: 'protocol', code: error.code, started: true, message: error.message };
+		this.guard(stream, () => stream.fail(failure, StreamState.RESET_BY_US));
+	}
+
+	/** A reset that the peer brought about, so that one who asks for many without reading them is cut off. */
+	#answerWithReset(id: number, code: number): void {
+		this.reset(id, code);
+		this.#outbound.countAnswer();
+	}
+
+	#creditConnection(): void {
+		const { budget, maxConnectionWindow } = this.#options;
+		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, budget);
+		if (increment > 0) {
+			this.#outbound.frames.windowUpdate(0, increment);
+			this.#outbound.schedule();
+		}
+	}
+}
+
+/** Who hears of a stream until the session's handler has said who does. */
+const unowned: StreamHandler = {
+	data() {},
+	end() {},
+	failed() {},
+};
+
+function selfDependence(): StreamError {
+	return new StreamError(ErrorCode.PROTOCOL_ERROR, 'a stream cannot depend on itself');
+}
