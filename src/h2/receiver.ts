@@ -71,7 +71,7 @@ export class Receiver {
 
 	/** All streams fail; handlers that throw hold up nothing. */
 	failAll(failure: StreamFailure): void {
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			try {
 				stream.fail(failure);
 			} catch (fault) {
@@ -89,7 +89,7 @@ export class Receiver {
 			started: false,
 			message: `the peer is going away: ${errorCodeName(code)}`,
 		};
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			if (stream.id > last) this.guard(stream, () => stream.fail(failure));
 		}
 	}
@@ -278,7 +278,7 @@ export class Receiver {
 
 	/** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
 	shiftSendWindows(delta: number): void {
-		for (const stream of this.streams.values()) {
+		for (const stream of this.streams.all()) {
 			stream.sendWindow += delta;
 			if (stream.sendWindow > MAX_WINDOW) {
 				throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'a stream window went over 2^31-1');
