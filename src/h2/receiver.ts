@@ -78,7 +78,6 @@ export class Receiver {
 				this.#options.fault(fault);
 			}
 		}
-		this.window.close(this.#options.budget);
 	}
 
 	/** The peer's GOAWAY passed over the streams above `last` (RFC 9113 section 6.8). */
@@ -187,6 +186,7 @@ export class Receiver {
 		if (!window.receive(length)) {
 			throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the connection window allows');
 		}
+		if (window.idle) window.begin(performance.now());
 		// Connection credit returns on receipt: a stream whose reader is slow must not hold up the others.
 		if (window.read(length)) this.#creditConnection();
 		const stream = this.streams.get(id);
@@ -199,6 +199,7 @@ export class Receiver {
 			this.#breach(stream, new StreamError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the stream window allows'));
 		} else {
 			this.#reading = stream;
+			if (stream.receiveWindow.idle) stream.receiveWindow.begin(performance.now());
 		}
 	}
 
@@ -337,9 +338,10 @@ export class Receiver {
 		this.#outbound.countAnswer();
 	}
 
+	/** Its growth costs nothing: what is received lies in the windows of streams. */
 	#creditConnection(): void {
-		const { budget, maxConnectionWindow } = this.#options;
-		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, budget);
+		const { maxConnectionWindow } = this.#options;
+		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, null);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
 			this.#outbound.schedule();
