@@ -77,7 +77,7 @@ describe('receiving', () => {
 	});
 
 	it('opens the window of a stream to 1 MiB with the first credit', async () => {
-		const { peer } = connect('server');
+		const { peer } = connect('server', { options: { maxStreamWindow: KiB * KiB } });
 		peer.send(peer.headers(1, POST, false), peer.data(1, Buffer.alloc(10_000)));
 		await peer.settle();
 		assert.equal(creditOn(peer, 1), 0);
