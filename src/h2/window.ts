@@ -39,7 +39,7 @@ export class WindowBudget {
 /** Credit goes out when half of a window was read, or this much: what is held back would be missing on a long link. */
 const MOST_HELD_BACK = 1024 * 1024;
 /** A window is made as large as what comes in so many round trips: the rate is measured over half a window, and may rise. */
-const ROUND_TRIPS = 4;
+const ROUND_TRIPS = 2;
 /** A burst is no long measurement: so many times its size is what a window becomes at once. */
 const MOST_GROWTH = 256;
 /** Milliseconds: what came in one read came in no time, which is no rate. */

@@ -38,21 +38,21 @@ describe('ReceiveWindow', () => {
 		return seen;
 	}
 
-	it('becomes what is read in four round trips, at most 256 times as much at once, up to its limit', () => {
-		assert.deepEqual(sizes(1000, 10, 10, 1 << 20), [2000, 4000, 8000, 16_000]);
-		assert.deepEqual(sizes(1000, 1, 50, 1 << 20), [100_000, 1 << 20, 1 << 20, 1 << 20]);
+	it('becomes what is read in two round trips, at most 256 times as much at once, up to its limit', () => {
+		assert.deepEqual(sizes(1000, 5, 10, 1 << 20), [2000, 4000, 8000, 16_000]);
+		assert.deepEqual(sizes(1000, 1, 100, 1 << 20), [100_000, 1 << 20, 1 << 20, 1 << 20]);
 		assert.deepEqual(sizes(100, 1, 5000, 1 << 20), [25_600, 1 << 20, 1 << 20, 1 << 20]);
-		assert.deepEqual(sizes(1000, 10, 10, 3000), [2000, 3000, 3000, 3000]);
+		assert.deepEqual(sizes(1000, 5, 10, 3000), [2000, 3000, 3000, 3000]);
 	});
 
 	it('grows out of its budget only', () => {
 		const budget = new WindowBudget(3000);
-		assert.deepEqual(sizes(1000, 10, 10, 1 << 20, budget), [2000, 2500, 2500, 2500]);
+		assert.deepEqual(sizes(1000, 5, 10, 1 << 20, budget), [2000, 2500, 2500, 2500]);
 		assert.equal(budget.used, 1500);
 	});
 
-	it('does not grow while its reader takes two round trips for half of it, or no round trip is known', () => {
-		assert.deepEqual(sizes(1000, 20, 10, 1 << 20), [1000, 1000, 1000, 1000]);
+	it('does not grow while its reader takes a round trip for half of it, or no round trip is known', () => {
+		assert.deepEqual(sizes(1000, 10, 10, 1 << 20), [1000, 1000, 1000, 1000]);
 		assert.deepEqual(sizes(1000, 1, 0, 1 << 20), [1000, 1000, 1000, 1000]);
 	});
 
