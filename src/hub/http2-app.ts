@@ -20,6 +20,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	readonly bodiless: boolean;
 	readonly #peer: Peer;
 	readonly #stream: Stream;
+	readonly #over: () => void;
 	#reader: BodyReader | null = null;
 	#listener: ResponseListener | null = null;
 	/** Body that came before anybody wanted it: no more than the stream's first window. */
@@ -33,9 +34,11 @@ export class Http2App implements AppRequest, StreamHandler {
 	#status: number | undefined;
 	#asksFirst: boolean;
 
-	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer) {
+	/** @param over is called when the stream is over */
+	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer, over: () => void) {
 		this.#stream = stream;
 		this.#peer = peer;
+		this.#over = over;
 		this.bodiless = endStream;
 		let method = '';
 		let target = '';
@@ -130,6 +133,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	}
 
 	closed(): void {
+		this.#over();
 		this.#listener?.responseClosed();
 	}
 
@@ -146,13 +150,23 @@ export class Http2App implements AppRequest, StreamHandler {
 	}
 
 	flush(): void {
+		if (this.#head === null || this.#hasNoBody) return;
+		this.#sendHead();
+	}
+
+	/** Then END_STREAM goes with the head, for some clients hang up on a HEAD that has an end to come. */
+	get #hasNoBody(): boolean {
+		return this.method === 'HEAD' || this.#status === 204 || this.#status === 304;
+	}
+
+	#sendHead(): void {
 		if (this.#head === null) return;
 		this.#stream.respond(this.#head, false);
 		this.#head = null;
 	}
 
 	write(chunk: Buffer): boolean {
-		this.flush();
+		this.#sendHead();
 		return this.#stream.write(chunk);
 	}
 
@@ -161,7 +175,7 @@ export class Http2App implements AppRequest, StreamHandler {
 			this.#stream.respond(this.#head, true);
 			this.#head = null;
 		} else {
-			this.flush();
+			this.#sendHead();
 			if (last !== null) this.#stream.write(last);
 			this.#stream.end(trailers);
 		}
