@@ -43,9 +43,11 @@ export class Tunnel implements SessionHandler {
 		this.#options = options;
 		this.#context = {
 			...options.worker,
-			settled: () => {
+			settled: (slot) => {
 				this.#open--;
-				this.#announce();
+				// A slot that becomes free is announced, and by then the sum is what it was before the request.
+				if (slot) slot.release();
+				else this.#announce();
 			},
 		};
 		this.#announced = options.slots.free;

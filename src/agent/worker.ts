@@ -20,8 +20,11 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
-	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
-	settled(): void;
+	/**
+	 * Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once.
+	 * @param slot to be released along with it, so that one step does not look like two; null if it is still held
+	 */
+	settled(slot: Slot | null): void;
 }
 
 export class Worker implements StreamHandler, UpstreamSink {
@@ -120,7 +123,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	closed(): void {
-		this.#settle();
+		if (!this.#settled) this.#settle(null);
 	}
 
 	// UpstreamSink: from the upstream
@@ -181,14 +184,13 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onReleased(): void {
-		this.#settle();
-		this.#slot.release();
+		if (this.#settled) this.#slot.release();
+		else this.#settle(this.#slot);
 	}
 
-	#settle(): void {
-		if (this.#settled) return;
+	#settle(slot: Slot | null): void {
 		this.#settled = true;
-		this.#context.settled();
+		this.#context.settled(slot);
 	}
 
 	#refuse(error: SlimeError, started: boolean): void {
