@@ -19,7 +19,8 @@ export function receiveResponse(stream: Stream, fields: FieldList, endStream: bo
 		return false;
 	}
 	stream.headersSeen = true;
-	stream.expected = stream.bodiless || status === 304 || status === 204 ? -1 : contentLength;
+	// These have no content, whatever length they give (RFC 9113 section 8.1.1, RFC 9110 section 6.4.1).
+	stream.expected = stream.bodiless || status === 304 || status === 204 ? 0 : contentLength;
 	if (endStream && stream.expected > 0) throw shortBody(stream.expected, 0);
 	return true;
 }

@@ -60,7 +60,7 @@ export class Stream {
 	readonly receiveWindow: ReceiveWindow;
 	/** Of the message that is being received: its final header section was seen. */
 	headersSeen = false;
-	/** Its Content-Length, -1 if it has none or it does not bind (HEAD, 304). */
+	/** How long its body has to be: its Content-Length, -1 without one, 0 where there can be none (HEAD, 204, 304). */
 	expected = -1;
 	received = 0;
 	/** The request asked for no body in its response (HEAD). */

@@ -6,12 +6,15 @@ import { afterEndReceived, afterEndSent, Received, StreamState, verdictOn } from
 
 const columns = ['DATA', 'HEADERS', 'RST_STREAM', 'WINDOW_UPDATE', 'PRIORITY'] as const;
 const table: Record<keyof typeof StreamState, string[]> = {
+	FORBIDDEN: ['end-connection', 'end-connection', 'end-connection', 'end-connection', 'ignore'],
 	IDLE: ['end-connection', 'accept', 'end-connection', 'end-connection', 'ignore'],
 	OPEN: ['accept', 'accept', 'accept', 'accept', 'ignore'],
 	HALF_CLOSED_LOCAL: ['accept', 'accept', 'accept', 'accept', 'ignore'],
 	HALF_CLOSED_REMOTE: ['end-stream', 'end-stream', 'accept', 'accept', 'ignore'],
-	CLOSED: ['end-stream', 'end-stream', 'ignore', 'ignore', 'ignore'],
+	CLOSED: ['end-stream', 'end-connection STREAM_CLOSED', 'ignore', 'ignore', 'ignore'],
 	RESET_BY_US: ['ignore', 'ignore', 'ignore', 'ignore', 'ignore'],
+	SKIPPED: ['end-stream', 'end-connection', 'ignore', 'ignore', 'ignore'],
+	FORGOTTEN: ['end-stream', 'end-stream', 'ignore', 'ignore', 'ignore'],
 };
 const codes: Record<string, number> = {
 	'end-stream': ErrorCode.STREAM_CLOSED,
