@@ -8,6 +8,7 @@ import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import type { Logger } from '../shared/logger.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import type { Slots } from './slots.ts';
 import { Worker, type WorkerContext } from './worker.ts';
@@ -38,6 +39,8 @@ export class Tunnel implements SessionHandler {
 	#open = 0;
 	#announced: number;
 	#fresh: Worker[] = [];
+	/** Bytes received until the last read. */
+	#passed = 0;
 
 	constructor(options: TunnelOptions) {
 		this.#options = options;
@@ -97,6 +100,8 @@ export class Tunnel implements SessionHandler {
 	}
 
 	readDone(): void {
+		bytesPassed(this.session.received - this.#passed);
+		this.#passed = this.session.received;
 		if (this.#fresh.length === 0) return;
 		const fresh = this.#fresh;
 		this.#fresh = [];

@@ -70,14 +70,13 @@ export class Receiver {
 
 	/** All streams fail; handlers that throw hold up nothing. */
 	failAll(failure: StreamFailure): void {
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			try {
 				stream.fail(failure);
 			} catch (fault) {
 				this.#options.fault(fault);
 			}
 		}
-		this.window.close(this.#options.budget);
 	}
 
 	/** The peer's GOAWAY passed over the streams above `last` (RFC 9113 section 6.8). */
@@ -88,7 +87,7 @@ export class Receiver {
 			started: false,
 			message: `the peer is going away: ${errorCodeName(code)}`,
 		};
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			if (stream.id <= last) continue;
 			this.streams.passOver(stream.id);
 			this.guard(stream, () => stream.fail(failure));
@@ -181,6 +180,7 @@ export class Receiver {
 		if (!window.receive(length)) {
 			throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the connection window allows');
 		}
+		if (window.idle) window.begin(performance.now());
 		// Connection credit returns on receipt: a stream whose reader is slow must not hold up the others.
 		if (window.read(length)) this.#creditConnection();
 		const stream = this.streams.get(id);
@@ -192,6 +192,7 @@ export class Receiver {
 			this.#breach(stream, new StreamError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the stream window allows'));
 		} else {
 			this.#reading = stream;
+			if (stream.receiveWindow.idle) stream.receiveWindow.begin(performance.now());
 		}
 	}
 
@@ -269,7 +270,7 @@ export class Receiver {
 
 	/** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
 	shiftSendWindows(delta: number): void {
-		for (const stream of this.streams.values()) {
+		for (const stream of this.streams.all()) {
 			stream.sendWindow += delta;
 			if (stream.sendWindow > MAX_WINDOW) {
 				throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'a stream window went over 2^31-1');
@@ -306,7 +307,7 @@ export class Receiver {
 				else this.#answerWithReset(id, verdict.code);
 				return false;
 			case 'end-connection':
-				throw new ConnectionError(verdict.code, `${receivedName(frame)} on stream ${id} is not allowed in its state`);
+				throw new ConnectionError(verdict.code, `${receivedName(frame)} on stream ${id}, whose state does not allow it`);
 		}
 	}
 
@@ -334,9 +335,10 @@ export class Receiver {
 		this.#outbound.countAnswer();
 	}
 
+	/** Its growth costs nothing: what is received lies in the windows of streams. */
 	#creditConnection(): void {
-		const { budget, maxConnectionWindow } = this.#options;
-		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, budget);
+		const { maxConnectionWindow } = this.#options;
+		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, null);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
 			this.#outbound.schedule();

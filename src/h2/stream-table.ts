@@ -1,4 +1,8 @@
-/** The streams of a connection by number: which are open, which never were, which we reset (RFC 9113 section 5.1.1). */
+/**
+ * The streams of a connection by number: which are open, which never were, which we reset (RFC 9113 section 5.1.1).
+ * A hash table that links the streams themselves. A Map of V8 under constant change is made anew every few dozen entries, and the
+ * tables it leaves behind, once one of them is old, keep every later one and all that was in it from dying young.
+ */
 import { MAX_STREAM_ID } from './protocol.ts';
 import type { Stream } from './stream.ts';
 import { StreamState } from './stream-state.ts';
@@ -7,6 +11,7 @@ import { StreamState } from './stream-state.ts';
 const RESETS_REMEMBERED = 1024;
 /** So are the gaps that a peer left between its numbers; who counts on leaves none. */
 const GAPS_REMEMBERED = 64;
+const FIRST_CHAINS = 64;
 
 /** Numbers above `after` and below `before`. */
 interface Gap {
@@ -19,7 +24,9 @@ export class StreamTable {
 	lastOfPeer = 0;
 	/** The number in a GOAWAY that we sent: streams of the peer above it are passed over. */
 	refusedAbove = Number.POSITIVE_INFINITY;
-	readonly #open = new Map<number, Stream>();
+	#size = 0;
+	/** A power of two of chains; a stream's is found by its number. */
+	#chains: Array<Stream | null> = new Array<Stream | null>(FIRST_CHAINS).fill(null);
 	/** Streams that we reset and that the peer may still be sending on. */
 	readonly #resetByUs = new Set<number>();
 	/** Oldest, and so lowest, first. */
@@ -36,7 +43,7 @@ export class StreamTable {
 
 	/** Open or half-closed. */
 	get size(): number {
-		return this.#open.size;
+		return this.#size;
 	}
 
 	/** The number for the next stream of ours; used up by advance(). */
@@ -53,28 +60,65 @@ export class StreamTable {
 	}
 
 	get(id: number): Stream | undefined {
-		return this.#open.get(id);
+		let stream = this.#chains[this.#chainOf(id)];
+		while (stream && stream.id !== id) stream = stream.nextInChain;
+		return stream ?? undefined;
 	}
 
 	add(stream: Stream): void {
-		this.#open.set(stream.id, stream);
+		if (this.#size === this.#chains.length) this.#grow();
+		this.#link(stream);
+		this.#size++;
 	}
 
+	/** Without effect on one that is not here. */
 	remove(stream: Stream): void {
-		this.#open.delete(stream.id);
+		const chain = this.#chainOf(stream.id);
+		let before: Stream | null = null;
+		let at = this.#chains[chain] ?? null;
+		while (at !== null && at !== stream) {
+			before = at;
+			at = at.nextInChain;
+		}
+		if (at === null) return;
+		if (before === null) this.#chains[chain] = stream.nextInChain;
+		else before.nextInChain = stream.nextInChain;
+		stream.nextInChain = null;
+		this.#size--;
 	}
 
-	values(): IterableIterator<Stream> {
-		return this.#open.values();
+	/** As they are now, in no order; what happens to the table meanwhile changes nothing in it. */
+	all(): Stream[] {
+		const all: Stream[] = [];
+		for (const first of this.#chains) {
+			for (let stream = first; stream; stream = stream.nextInChain) all.push(stream);
+		}
+		return all;
+	}
+
+	#chainOf(id: number): number {
+		return (id >>> 1) & (this.#chains.length - 1);
+	}
+
+	#link(stream: Stream): void {
+		const chain = this.#chainOf(stream.id);
+		stream.nextInChain = this.#chains[chain] ?? null;
+		this.#chains[chain] = stream;
+	}
+
+	#grow(): void {
+		const all = this.all();
+		this.#chains = new Array<Stream | null>(2 * this.#chains.length).fill(null);
+		for (const stream of all) this.#link(stream);
 	}
 
 	/** The peer opens a stream; those of its numbers below that it never used are closed with that. */
 	advancePeer(id: number): void {
-		const gap = { after: this.lastOfPeer, before: id };
+		const after = this.lastOfPeer;
 		this.lastOfPeer = id;
 		// Its numbers go up in twos, from 1.
-		if (gap.before - gap.after <= 2) return;
-		this.#gaps.push(gap);
+		if (id - after <= 2) return;
+		this.#gaps.push({ after, before: id });
 		if (this.#gaps.length > GAPS_REMEMBERED) this.#forget(this.#gaps.shift()?.before ?? 0);
 	}
 

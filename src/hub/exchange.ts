@@ -10,7 +10,7 @@ import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/error
 import { type AgentVerdict, agentVerdict, appResponse, forwardableTrailers } from '../tunnel/fields.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import { AppResponse } from './app-response.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
+import { type Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
 
@@ -27,8 +27,7 @@ export interface ExchangeOwner {
 	done(outcome: 'complete' | 'cut', reason?: string): void;
 }
 
-export class Exchange implements StreamHandler, ReadListener, Timed {
-	readonly since = performance.now();
+export class Exchange extends Timed implements StreamHandler, ReadListener {
 	readonly link: AgentLink;
 	readonly #owner: ExchangeOwner;
 	readonly #lease: Lease<AgentLink>;
@@ -46,6 +45,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	#over = false;
 
 	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines) {
+		super();
 		this.#owner = owner;
 		this.#lease = lease;
 		this.link = lease.member;
@@ -75,7 +75,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	}
 
 	/** Deadlines: the first byte is too late. */
-	expired(): void {
+	override expired(): void {
 		if (this.#over) return;
 		this.#end();
 		this.#stream?.reset(ErrorCode.CANCEL);

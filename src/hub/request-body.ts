@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Stream } from '../h2/stream.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import { forwardableTrailers } from '../tunnel/fields.ts';
 
 /** Held for one waiting request at most. */
@@ -115,6 +116,7 @@ export class RequestBody {
 	}
 
 	readonly #onData = (chunk: Buffer): void => {
+		bytesPassed(chunk.length);
 		if (this.#done) return;
 		if (this.#keeping) {
 			this.#kept.push(chunk);

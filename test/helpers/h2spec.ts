@@ -43,15 +43,17 @@ export async function runH2spec(context: TestContext, port: number, fieldBytes: 
 
 /** The cases of a JUnit report as h2spec writes it: a `testcase` element each, with `failure`, `error` or `skipped` in it. */
 export function readReport(xml: string): ConformanceCase[] {
-	return [...xml.matchAll(/<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(([, attributes = '', inner = '']) => {
-		const problem = /<(failure|error|skipped)\b/.exec(inner)?.[1];
-		return {
-			section: attribute(attributes, 'package'),
-			title: attribute(attributes, 'classname'),
-			outcome: problem === undefined ? 'passed' : problem === 'skipped' ? 'skipped' : 'failed',
-			detail: unescapeXml(inner.replace(/<[^>]*>/g, '\n')).trim(),
-		};
-	});
+	return [...xml.matchAll(/<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)].map(
+		([, attributes = '', inner = '']) => {
+			const problem = /<(failure|error|skipped)\b/.exec(inner)?.[1];
+			return {
+				section: attribute(attributes, 'package'),
+				title: attribute(attributes, 'classname'),
+				outcome: problem === undefined ? 'passed' : problem === 'skipped' ? 'skipped' : 'failed',
+				detail: unescapeXml(inner.replace(/<[^>]*>/g, '\n')).trim(),
+			};
+		},
+	);
 }
 
 function attribute(attributes: string, name: string): string {
