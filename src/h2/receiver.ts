@@ -307,7 +307,10 @@ export class Receiver {
 				else this.#answerWithReset(id, verdict.code);
 				return false;
 			case 'end-connection':
-				throw new ConnectionError(verdict.code, `${receivedName(frame)} on stream ${id}, whose state does not allow it`);
+				throw new ConnectionError(
+					verdict.code,
+					`${receivedName(frame)} on stream ${id}, whose state does not allow it`,
+				);
 		}
 	}
 
