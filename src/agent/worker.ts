@@ -32,6 +32,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	readonly #context: WorkerContext;
 	readonly #stream: Stream;
 	readonly #section: FieldList;
+	readonly #neverIndexed: readonly string[] | null;
 	readonly #slot: Slot;
 	/** Body that came before the request was sent on. */
 	#early: Buffer[] = [];
@@ -52,6 +53,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		this.#context = context;
 		this.#stream = stream;
 		this.#section = section;
+		this.#neverIndexed = stream.neverIndexed;
 		this.#bodyEnded = endStream;
 		this.#slot = slot;
 	}
@@ -75,7 +77,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
 		try {
 			this.#exchange = this.#context.upstream.send(
-				{ method, path, fields, trailers, body: streamed ? 'stream' : whole },
+				{ method, path, fields, trailers, neverIndexed: this.#neverIndexed, body: streamed ? 'stream' : whole },
 				this,
 			);
 		} catch (error) {
@@ -138,7 +140,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (!this.#over && !this.#responded && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
 	}
 
-	onResponse(status: number, raw: readonly string[]): void {
+	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
 		if (this.#over) return;
 		const section = tunnelResponse(status, raw);
 		const size = listSize(section);
@@ -149,7 +151,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			return;
 		}
 		this.#responded = true;
-		this.#stream.respond(section, false);
+		this.#stream.respond(section, false, neverIndexed);
 	}
 
 	onBody(chunk: Buffer): boolean {

@@ -231,8 +231,8 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#outbound.ready(stream);
 	}
 
-	sendHeaders(stream: Stream, fields: FieldList, endStream: boolean): void {
-		this.#outbound.headers(stream.id, fields, endStream);
+	sendHeaders(stream: Stream, fields: FieldList, endStream: boolean, neverIndexed?: readonly string[]): void {
+		this.#outbound.headers(stream.id, fields, endStream, neverIndexed);
 	}
 
 	/** Whether they could be sent; if not, the stream was reset. */

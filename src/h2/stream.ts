@@ -104,10 +104,13 @@ export class Stream {
 		return this.state >= StreamState.CLOSED;
 	}
 
-	/** Server role: a header section; 1xx ones may come before the final one. `:status` is first. */
-	respond(fields: FieldList, endStream: boolean): void {
+	/**
+	 * Server role: a header section; 1xx ones may come before the final one. `:status` is first.
+	 * @param neverIndexed names beyond the session's that must not enter a compression table
+	 */
+	respond(fields: FieldList, endStream: boolean, neverIndexed?: readonly string[] | null): void {
 		if (!this.writable) return;
-		this.session.sendHeaders(this, fields, endStream);
+		this.session.sendHeaders(this, fields, endStream, neverIndexed ?? undefined);
 		if (endStream) {
 			this.#ending = true;
 			this.#endSent();
