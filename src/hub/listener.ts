@@ -10,6 +10,8 @@ import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { loadServerTls } from '../tls/contexts.ts';
 import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import type { AppRequest } from './app-request.ts';
+import { Http1App } from './http1-app.ts';
 import type { HubOptions } from './options.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -19,7 +21,7 @@ const CHECK_INTERVAL = 1000;
 const TLS_HANDSHAKE_TIMEOUT = 15_000;
 
 export interface ListenerHandler {
-	request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void;
+	request(app: AppRequest): void;
 	/** An agent asks for a tunnel. */
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -62,10 +64,10 @@ export class Listener {
 		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
 		server.maxHeadersCount = 0;
 		server.maxConnections = options.maxConnections;
-		server.on('request', (req, res) => handler.request(req, res, false));
-		server.on('checkContinue', (req, res) => handler.request(req, res, true));
+		server.on('request', (req, res) => this.#request(req, res, false));
+		server.on('checkContinue', (req, res) => this.#request(req, res, true));
 		// RFC 9110 section 10.1.1: an expectation that is not understood may be ignored.
-		server.on('checkExpectation', (req, res) => handler.request(req, res, false));
+		server.on('checkExpectation', (req, res) => this.#request(req, res, false));
 		server.on('connect', (_req, socket) => refuseUpgrade(socket, new SlimeError('method_not_allowed')));
 		server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
@@ -95,6 +97,12 @@ export class Listener {
 	/** Cuts what is left. */
 	destroy(): void {
 		this.#server.closeAllConnections();
+	}
+
+	#request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void {
+		// A pipelined request waits for the response before it: unsafe ones may not overtake (RFC 9112 section 9.3.2).
+		if (res.socket === null) res.once('socket', () => this.#request(req, res, asksFirst));
+		else this.#handler.request(new Http1App(req, res, asksFirst));
 	}
 
 	#admit(socket: Socket): void {
