@@ -54,9 +54,9 @@ export class Receiver {
 	}
 
 	/** A stream that one of both sides opened. */
-	open(id: number, handler: StreamHandler, bodiless: boolean): Stream {
+	open(id: number, handler: StreamHandler, method: string): Stream {
 		const { remote, local } = this.#session;
-		const stream = new Stream(this.#session, id, handler, remote.initialWindowSize, local.initialWindowSize, bodiless);
+		const stream = new Stream(this.#session, id, handler, remote.initialWindowSize, local.initialWindowSize, method);
 		this.streams.add(stream);
 		return stream;
 	}
@@ -156,7 +156,7 @@ export class Receiver {
 			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
 		}
-		const stream = this.open(id, unowned, false);
+		const stream = this.open(id, unowned, '');
 		try {
 			if (selfDependent) throw selfDependence();
 			if (decoder.overflow) {
@@ -168,7 +168,7 @@ export class Receiver {
 			stream.neverIndexed = decoder.neverIndexed;
 			const handler = accept(stream, fields, endStream);
 			if (handler) stream.handler = handler;
-			else stream.reset(ErrorCode.REFUSED_STREAM);
+			else stream.reset(stream.writable ? ErrorCode.REFUSED_STREAM : ErrorCode.NO_ERROR);
 		} catch (error) {
 			this.#streamFault(stream, error);
 		}

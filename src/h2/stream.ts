@@ -65,8 +65,8 @@ export class Stream {
 	/** How long its body has to be: its Content-Length, -1 without one, 0 where there can be none (HEAD, 204, 304). */
 	expected = -1;
 	received = 0;
-	/** The request asked for no body in its response (HEAD). */
-	readonly bodiless: boolean;
+	/** Of a request of ours, because it decides what its response may be; empty in the server role. */
+	readonly method: string;
 	readonly #queue = new SendQueue();
 	#ending = false;
 	#trailers: FieldList | null = null;
@@ -80,14 +80,14 @@ export class Stream {
 		handler: StreamHandler,
 		sendWindow: number,
 		receiveWindow: number,
-		bodiless: boolean,
+		method: string,
 	) {
 		this.session = session;
 		this.id = id;
 		this.handler = handler;
 		this.sendWindow = sendWindow;
 		this.receiveWindow = new ReceiveWindow(receiveWindow);
-		this.bodiless = bodiless;
+		this.method = method;
 	}
 
 	/** Bytes given to write() that have not left. */

@@ -174,6 +174,14 @@ describe('a client, message framing', () => {
 			peer.data(1, 'x', true),
 		]);
 	}
+	it('8.5 what follows a successful CONNECT has no length, whatever its response says', async () => {
+		const scene = await clientScene({}, [':method', 'CONNECT', ':authority', 'test:443']);
+		const { peer, one } = scene;
+		peer.send(peer.headers(1, [...OK, 'content-length', '2'], false), peer.data(1, 'a tunnel', true));
+		await one.over;
+		assert.deepEqual([one.failure, one.body.toString()], [null, 'a tunnel']);
+		await assertAlive(scene);
+	});
 	it('8.1.1 HEAD and 304 may have a Content-Length, and end in empty DATA', async () => {
 		const scene = await clientScene({}, HEAD);
 		scene.peer.send(scene.peer.headers(1, [...OK, 'content-length', '5'], false), scene.peer.data(1, '', true));
