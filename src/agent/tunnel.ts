@@ -10,6 +10,7 @@ import type { WindowBudget } from '../h2/window.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { Slots } from './slots.ts';
 import { Worker, type WorkerContext } from './worker.ts';
 
@@ -46,9 +47,11 @@ export class Tunnel implements SessionHandler {
 		this.#options = options;
 		this.#context = {
 			...options.worker,
-			settled: () => {
+			settled: (slot) => {
 				this.#open--;
-				this.#announce();
+				// A slot that becomes free is announced, and by then the sum is what it was before the request.
+				if (slot) slot.release();
+				else this.#announce();
 			},
 		};
 		this.#announced = options.slots.free;
@@ -58,6 +61,7 @@ export class Tunnel implements SessionHandler {
 			head: options.head,
 			handler: this,
 			processBudget: options.windows,
+			neverIndexed: SECRET_FIELDS,
 			settings: {
 				maxConcurrentStreams: this.#announced,
 				initialWindowSize: INITIAL_WINDOW,

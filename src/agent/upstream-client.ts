@@ -12,6 +12,8 @@ export interface UpstreamCall {
 	readonly body: Buffer | 'stream' | null;
 	/** The request announces trailers. */
 	readonly trailers: boolean;
+	/** Names that came never-indexed and have to leave so (RFC 7541 section 6.2.3). */
+	readonly neverIndexed?: readonly string[] | null;
 }
 
 /** Hears of one exchange. `onReleased` is the last call and made exactly once, after onComplete, onFailure or cancel(). */
@@ -20,7 +22,8 @@ export interface UpstreamSink {
 	onConnected(): void;
 	/** `raw` is name, value, name, value … */
 	onInformation(status: number, raw: readonly string[]): void;
-	onResponse(status: number, raw: readonly string[]): void;
+	/** @param neverIndexed names that came never-indexed and have to leave so (RFC 7541 section 6.2.3) */
+	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void;
 	/** @returns false to pause until resume() */
 	onBody(chunk: Buffer): boolean;
 	/** Complete. */

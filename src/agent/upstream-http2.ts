@@ -6,6 +6,7 @@ import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type {
 	UpstreamCall,
 	UpstreamClient,
@@ -109,6 +110,7 @@ class UpstreamSession implements SessionHandler {
 			socket,
 			role: 'client',
 			handler: this,
+			neverIndexed: SECRET_FIELDS,
 			settings: { initialWindowSize: MiB, maxFrameSize: 64 * 1024, maxHeaderListSize: 512 * 1024 },
 			maxFields: 8000,
 		});
@@ -171,13 +173,13 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	start(session: UpstreamSession): void {
 		if (this.#over) return;
 		const { identity, scheme, firstByteTimeout } = this.#options;
-		const { method, path, fields, body } = this.#call;
+		const { method, path, fields, body, neverIndexed } = this.#call;
 		const section = [':method', method, ':scheme', scheme, ':authority', identity.authority, ':path', path, ...fields];
 		if (identity.authorization !== undefined) section.push('authorization', identity.authorization);
 		this.#session = session;
 		this.#sink.onConnected();
 		if (this.#over) return;
-		this.#stream = session.h2.request(section, body === null, this);
+		this.#stream = session.h2.request(section, body === null, this, neverIndexed ?? undefined);
 		this.#late = setTimeout(() => this.#timedOut(), firstByteTimeout);
 		if (body !== null && body !== 'stream') {
 			this.#stream.write(body);
@@ -222,11 +224,11 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		if (!this.#over) this.#sink.onInformation(Number(section[1]), section.slice(2));
 	}
 
-	headers(_stream: Stream, section: FieldList): void {
+	headers(stream: Stream, section: FieldList): void {
 		clearTimeout(this.#late);
 		if (this.#over) return;
 		this.#responded = true;
-		this.#sink.onResponse(Number(section[1]), section.slice(2));
+		this.#sink.onResponse(Number(section[1]), section.slice(2), stream.neverIndexed);
 	}
 
 	data(stream: Stream, chunk: Buffer): void {

@@ -21,14 +21,18 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
-	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
-	settled(): void;
+	/**
+	 * Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once.
+	 * @param slot to be released along with it, so that one step does not look like two; null if it is still held
+	 */
+	settled(slot: Slot | null): void;
 }
 
 export class Worker implements StreamHandler, UpstreamSink {
 	readonly #context: WorkerContext;
 	readonly #stream: Stream;
 	readonly #section: FieldList;
+	readonly #neverIndexed: readonly string[] | null;
 	readonly #slot: Slot;
 	/** Body that came before the request was sent on. */
 	#early: Buffer[] = [];
@@ -49,6 +53,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		this.#context = context;
 		this.#stream = stream;
 		this.#section = section;
+		this.#neverIndexed = stream.neverIndexed;
 		this.#bodyEnded = endStream;
 		this.#slot = slot;
 	}
@@ -72,7 +77,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
 		try {
 			this.#exchange = this.#context.upstream.send(
-				{ method, path, fields, trailers, body: streamed ? 'stream' : whole },
+				{ method, path, fields, trailers, neverIndexed: this.#neverIndexed, body: streamed ? 'stream' : whole },
 				this,
 			);
 		} catch (error) {
@@ -121,7 +126,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	closed(): void {
-		this.#settle();
+		if (!this.#settled) this.#settle(null);
 	}
 
 	// UpstreamSink: from the upstream
@@ -135,7 +140,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (!this.#over && !this.#responded && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
 	}
 
-	onResponse(status: number, raw: readonly string[]): void {
+	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
 		if (this.#over) return;
 		const section = tunnelResponse(status, raw);
 		const size = listSize(section);
@@ -146,7 +151,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			return;
 		}
 		this.#responded = true;
-		this.#stream.respond(section, false);
+		this.#stream.respond(section, false, neverIndexed);
 	}
 
 	onBody(chunk: Buffer): boolean {
@@ -183,14 +188,13 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onReleased(): void {
-		this.#settle();
-		this.#slot.release();
+		if (this.#settled) this.#slot.release();
+		else this.#settle(this.#slot);
 	}
 
-	#settle(): void {
-		if (this.#settled) return;
+	#settle(slot: Slot | null): void {
 		this.#settled = true;
-		this.#context.settled();
+		this.#context.settled(slot);
 	}
 
 	#refuse(error: SlimeError, started: boolean): void {

@@ -170,20 +170,13 @@ export class FrameParser implements FrameSink {
 
 	#headers(flags: number, id: number, buffer: Buffer, from: number, to: number): void {
 		if (id === 0) throw protocolError('HEADERS on stream 0');
-		let start = from;
-		let end = to;
-		if ((flags & Flag.PADDED) !== 0) {
-			const padding = start < end ? (buffer[start] as number) : 0;
-			start++;
-			end -= padding;
-			if (end < start) throw protocolError('more padding than payload');
-		}
-		let selfDependent = false;
-		if ((flags & Flag.PRIORITY) !== 0) {
-			if (end - start < 5) throw frameSize('HEADERS');
-			selfDependent = (buffer.readUInt32BE(start) & 0x7fff_ffff) === id;
-			start += 5;
-		}
+		const padded = (flags & Flag.PADDED) !== 0;
+		const prioritized = (flags & Flag.PRIORITY) !== 0;
+		const start = from + (padded ? 1 : 0) + (prioritized ? 5 : 0);
+		if (start > to) throw frameSize('HEADERS');
+		const end = padded ? to - (buffer[from] as number) : to;
+		if (end < start) throw protocolError('more padding than payload');
+		const selfDependent = prioritized && (buffer.readUInt32BE(start - 5) & 0x7fff_ffff) === id;
 		const endStream = (flags & Flag.END_STREAM) !== 0;
 		if ((flags & Flag.END_HEADERS) !== 0) {
 			this.#section(id, endStream, selfDependent, buffer, start, end);

@@ -19,9 +19,15 @@ export function receiveResponse(stream: Stream, fields: FieldList, endStream: bo
 		return false;
 	}
 	stream.headersSeen = true;
-	stream.expected = stream.bodiless || status === 304 || status === 204 ? -1 : contentLength;
+	stream.expected = expectedBody(stream.method, status, contentLength);
 	if (endStream && stream.expected > 0) throw shortBody(stream.expected, 0);
 	return true;
+}
+
+/** How long a response's body has to be; -1 for any length (RFC 9113 sections 8.1.1 and 8.5, RFC 9110 section 6.4.1). */
+function expectedBody(method: string, status: number, contentLength: number): number {
+	if (method === 'CONNECT' && status < 300) return -1;
+	return method === 'HEAD' || status === 204 || status === 304 ? 0 : contentLength;
 }
 
 /** @throws StreamError */

@@ -4,7 +4,6 @@
  * receive window; knows nothing of sockets.
  */
 
-import { protocolError } from './frame-parser.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
 import { checkComplete, receiveBytes, receiveRequest, receiveResponse, receiveTrailers } from './message-rules.ts';
 import type { Outbound } from './outbound.ts';
@@ -55,9 +54,9 @@ export class Receiver {
 	}
 
 	/** A stream that one of both sides opened. */
-	open(id: number, handler: StreamHandler, bodiless: boolean): Stream {
+	open(id: number, handler: StreamHandler, method: string): Stream {
 		const { remote, local } = this.#session;
-		const stream = new Stream(this.#session, id, handler, remote.initialWindowSize, local.initialWindowSize, bodiless);
+		const stream = new Stream(this.#session, id, handler, remote.initialWindowSize, local.initialWindowSize, method);
 		this.streams.add(stream);
 		return stream;
 	}
@@ -89,7 +88,9 @@ export class Receiver {
 			message: `the peer is going away: ${errorCodeName(code)}`,
 		};
 		for (const stream of this.streams.all()) {
-			if (stream.id > last) this.guard(stream, () => stream.fail(failure));
+			if (stream.id <= last) continue;
+			this.streams.passOver(stream.id);
+			this.guard(stream, () => stream.fail(failure));
 		}
 	}
 
@@ -103,22 +104,20 @@ export class Receiver {
 	}
 
 	reset(id: number, code: number): void {
-		this.streams.rememberReset(id);
+		this.streams.passOver(id);
 		this.#outbound.frames.rstStream(id, code);
 		this.#outbound.schedule();
 	}
 
 	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void {
-		let stream = this.streams.get(id);
-		if (stream === undefined) {
-			if (this.#session.role === 'server' && (id & 1) === 1 && id > this.streams.lastOfPeer) {
-				stream = this.#accept(id, fields, endStream, selfDependent);
-				if (stream) this.#afterSection(stream, endStream);
-				return;
-			}
-			if (this.streams.isIdle(id)) throw protocolError(`HEADERS on stream ${id}, which nobody opened`);
-		}
-		if (!this.#admit(id, stream, Received.HEADERS) || stream === undefined) return;
+		const known = this.streams.get(id);
+		if (!this.#admit(id, known, Received.HEADERS)) return;
+		const stream = known ?? this.#accept(id, fields, endStream, selfDependent);
+		if (known) this.#nextSection(known, fields, endStream, selfDependent);
+		if (stream && endStream && !stream.closed) this.#endOf(stream);
+	}
+
+	#nextSection(stream: Stream, fields: FieldList, endStream: boolean, selfDependent: boolean): void {
 		try {
 			if (this.#options.decoder.overflow) {
 				throw new StreamError(ErrorCode.ENHANCE_YOUR_CALM, 'the field section is too large');
@@ -129,7 +128,6 @@ export class Receiver {
 		} catch (error) {
 			this.#streamFault(stream, error);
 		}
-		this.#afterSection(stream, endStream);
 	}
 
 	#section(stream: Stream, fields: FieldList, endStream: boolean): void {
@@ -144,25 +142,21 @@ export class Receiver {
 		}
 	}
 
-	#afterSection(stream: Stream, endStream: boolean): void {
-		if (endStream && !stream.closed) this.#endOf(stream);
-	}
-
 	/** Server role: HEADERS opened a stream. */
 	#accept(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): Stream | undefined {
 		const { streams } = this;
 		const { decoder, accept, mostStreams } = this.#options;
-		streams.lastOfPeer = id;
+		streams.advancePeer(id);
 		if (id > streams.refusedAbove) {
 			// Its body is passed over too.
-			streams.rememberReset(id);
+			streams.passOver(id);
 			return undefined;
 		}
 		if (streams.size >= mostStreams()) {
 			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
 		}
-		const stream = this.open(id, unowned, false);
+		const stream = this.open(id, unowned, '');
 		try {
 			if (selfDependent) throw selfDependence();
 			if (decoder.overflow) {
@@ -174,7 +168,7 @@ export class Receiver {
 			stream.neverIndexed = decoder.neverIndexed;
 			const handler = accept(stream, fields, endStream);
 			if (handler) stream.handler = handler;
-			else stream.reset(ErrorCode.REFUSED_STREAM);
+			else stream.reset(stream.writable ? ErrorCode.REFUSED_STREAM : ErrorCode.NO_ERROR);
 		} catch (error) {
 			this.#streamFault(stream, error);
 		}
@@ -191,7 +185,6 @@ export class Receiver {
 		if (window.read(length)) this.#creditConnection();
 		const stream = this.streams.get(id);
 		this.#reading = null;
-		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('DATA on an idle stream');
 		if (!this.#admit(id, stream, Received.DATA) || stream === undefined) return;
 		if (!stream.headersSeen) {
 			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'DATA before HEADERS'));
@@ -211,7 +204,7 @@ export class Receiver {
 		const stream = this.#reading;
 		if (stream === null) return;
 		if (!receiveBytes(stream, end - start)) {
-			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'more DATA than Content-Length says'));
+			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'more DATA than the message may have'));
 			return;
 		}
 		try {
@@ -244,7 +237,6 @@ export class Receiver {
 
 	onReset(id: number, code: number): void {
 		const stream = this.streams.get(id);
-		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('RST_STREAM on an idle stream');
 		if (!this.#admit(id, stream, Received.RST_STREAM) || stream === undefined) return;
 		if (this.#session.role === 'client' && stream.state === StreamState.HALF_CLOSED_REMOTE) {
 			// The response is complete: the server only wants no more of the request (RFC 9113 section 8.1).
@@ -263,7 +255,6 @@ export class Receiver {
 	/** For a stream, not for the connection. */
 	onWindowUpdate(id: number, increment: number): void {
 		const stream = this.streams.get(id);
-		if (stream === undefined && this.streams.isIdle(id)) throw protocolError('WINDOW_UPDATE on an idle stream');
 		if (!this.#admit(id, stream, Received.WINDOW_UPDATE) || stream === undefined) return;
 		if (increment === 0) {
 			this.#breach(stream, new StreamError(ErrorCode.PROTOCOL_ERROR, 'WINDOW_UPDATE of 0'));
@@ -293,13 +284,19 @@ export class Receiver {
 		const error =
 			fault === 'size' ? new StreamError(ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of a wrong size') : selfDependence();
 		const stream = this.streams.get(id);
-		if (stream) this.#breach(stream, error);
-		else this.#answerWithReset(id, error.code);
+		if (stream) {
+			this.#breach(stream, error);
+			return;
+		}
+		const state = this.streams.stateOf(id);
+		// RST_STREAM may not be sent on an idle stream (section 6.4), so this ends more (section 5.4.1).
+		if (state <= StreamState.IDLE) throw new ConnectionError(error.code, error.message);
+		if (state !== StreamState.RESET_BY_US) this.#answerWithReset(id, error.code);
 	}
 
 	/** Whether a frame for a stream is to be acted upon; deals with it if not. `stream` is undefined for one that is over. */
 	#admit(id: number, stream: Stream | undefined, frame: Received): boolean {
-		const verdict = verdictOn(stream?.state ?? this.streams.stateOfClosed(id), frame);
+		const verdict = verdictOn(stream?.state ?? this.streams.stateOf(id), frame);
 		switch (verdict.do) {
 			case 'accept':
 				return true;
@@ -310,7 +307,10 @@ export class Receiver {
 				else this.#answerWithReset(id, verdict.code);
 				return false;
 			case 'end-connection':
-				throw new ConnectionError(verdict.code, 'a frame that its stream does not allow');
+				throw new ConnectionError(
+					verdict.code,
+					`${receivedName(frame)} on stream ${id}, whose state does not allow it`,
+				);
 		}
 	}
 
@@ -355,6 +355,10 @@ const unowned: StreamHandler = {
 	end() {},
 	failed() {},
 };
+
+function receivedName(frame: Received): string {
+	return Object.keys(Received)[frame] ?? 'a frame';
+}
 
 function selfDependence(): StreamError {
 	return new StreamError(ErrorCode.PROTOCOL_ERROR, 'a stream cannot depend on itself');

@@ -10,7 +10,7 @@ export type Role = 'client' | 'server';
 
 /** What a connection tells its owner. `closed` is the last call and made exactly once. */
 export interface SessionHandler {
-	/** Server role: a request. Returns who hears the rest of it, or null after having reset the stream. */
+	/** Server role: a request. Returns who hears the rest of it; or null to refuse it, or when it was answered whole already. */
 	stream?(stream: Stream, fields: FieldList, endStream: boolean): StreamHandler | null;
 	/** The peer's SETTINGS came and hold from now on; the first time they are its preface. */
 	settings?(session: Session, settings: Readonly<Settings>): void;

@@ -161,7 +161,7 @@ export class Session implements FrameListener, OutboundOwner {
 		// First, because it throws for fields that cannot be sent, and then nothing was opened.
 		this.#outbound.headers(id, fields, endStream, neverIndexed);
 		streams.advance();
-		const stream = this.#receiver.open(id, handler, fields[1] === 'HEAD');
+		const stream = this.#receiver.open(id, handler, fields[1] ?? '');
 		if (endStream) stream.endWithHeaders();
 		return stream;
 	}
@@ -231,8 +231,8 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#outbound.ready(stream);
 	}
 
-	sendHeaders(stream: Stream, fields: FieldList, endStream: boolean): void {
-		this.#outbound.headers(stream.id, fields, endStream);
+	sendHeaders(stream: Stream, fields: FieldList, endStream: boolean, neverIndexed?: readonly string[]): void {
+		this.#outbound.headers(stream.id, fields, endStream, neverIndexed);
 	}
 
 	/** Whether they could be sent; if not, the stream was reset. */

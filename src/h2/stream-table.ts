@@ -9,7 +9,15 @@ import { StreamState } from './stream-state.ts';
 
 /** Streams that we reset are remembered so long as not so many others were. */
 const RESETS_REMEMBERED = 1024;
+/** So are the gaps that a peer left between its numbers; who counts on leaves none. */
+const GAPS_REMEMBERED = 64;
 const FIRST_CHAINS = 64;
+
+/** Numbers above `after` and below `before`. */
+interface Gap {
+	readonly after: number;
+	readonly before: number;
+}
 
 export class StreamTable {
 	/** The highest number that the peer used for a stream of its own; 0 before the first. */
@@ -21,11 +29,15 @@ export class StreamTable {
 	#chains: Array<Stream | null> = new Array<Stream | null>(FIRST_CHAINS).fill(null);
 	/** Streams that we reset and that the peer may still be sending on. */
 	readonly #resetByUs = new Set<number>();
-	readonly #ourParity: number;
+	/** Oldest, and so lowest, first. */
+	readonly #gaps: Gap[] = [];
+	/** The highest number of which a reset of ours or a gap is no longer remembered. */
+	#forgotten = 0;
+	readonly #role: 'client' | 'server';
 	#next: number;
 
 	constructor(role: 'client' | 'server') {
-		this.#ourParity = role === 'client' ? 1 : 0;
+		this.#role = role;
 		this.#next = role === 'client' ? 1 : 2;
 	}
 
@@ -100,22 +112,39 @@ export class StreamTable {
 		for (const stream of all) this.#link(stream);
 	}
 
-	/** Never opened by either side. */
-	isIdle(id: number): boolean {
-		return (id & 1) === this.#ourParity ? id >= this.#next : id > this.lastOfPeer;
+	/** The peer opens a stream; those of its numbers below that it never used are closed with that. */
+	advancePeer(id: number): void {
+		const after = this.lastOfPeer;
+		this.lastOfPeer = id;
+		// Its numbers go up in twos, from 1.
+		if (id - after <= 2) return;
+		this.#gaps.push({ after, before: id });
+		if (this.#gaps.length > GAPS_REMEMBERED) this.#forget(this.#gaps.shift()?.before ?? 0);
 	}
 
-	rememberReset(id: number): void {
+	/** From now on frames on the stream are passed over. */
+	passOver(id: number): void {
 		this.#resetByUs.add(id);
 		if (this.#resetByUs.size <= RESETS_REMEMBERED) return;
 		for (const oldest of this.#resetByUs) {
 			this.#resetByUs.delete(oldest);
+			this.#forget(oldest);
 			return;
 		}
 	}
 
-	/** The state of a stream that is over. */
-	stateOfClosed(id: number): StreamState {
-		return this.#resetByUs.has(id) ? StreamState.RESET_BY_US : StreamState.CLOSED;
+	/** The state of a stream that is not among the open ones. */
+	stateOf(id: number): StreamState {
+		const ours = (id & 1) === (this.#role === 'client' ? 1 : 0);
+		if (ours ? id >= this.#next : id > this.lastOfPeer) {
+			return this.#role === 'client' || ours ? StreamState.FORBIDDEN : StreamState.IDLE;
+		}
+		if (this.#resetByUs.has(id)) return StreamState.RESET_BY_US;
+		if (!ours && this.#gaps.some(({ after, before }) => id > after && id < before)) return StreamState.SKIPPED;
+		return id > this.#forgotten ? StreamState.CLOSED : StreamState.FORGOTTEN;
+	}
+
+	#forget(id: number): void {
+		this.#forgotten = Math.max(this.#forgotten, id);
 	}
 }

@@ -62,11 +62,11 @@ export class Stream {
 	readonly receiveWindow: ReceiveWindow;
 	/** Of the message that is being received: its final header section was seen. */
 	headersSeen = false;
-	/** Its Content-Length, -1 if it has none or it does not bind (HEAD, 304). */
+	/** How long its body has to be: its Content-Length, -1 without one, 0 where there can be none (HEAD, 204, 304). */
 	expected = -1;
 	received = 0;
-	/** The request asked for no body in its response (HEAD). */
-	readonly bodiless: boolean;
+	/** Of a request of ours, because it decides what its response may be; empty in the server role. */
+	readonly method: string;
 	readonly #queue = new SendQueue();
 	#ending = false;
 	#trailers: FieldList | null = null;
@@ -80,14 +80,14 @@ export class Stream {
 		handler: StreamHandler,
 		sendWindow: number,
 		receiveWindow: number,
-		bodiless: boolean,
+		method: string,
 	) {
 		this.session = session;
 		this.id = id;
 		this.handler = handler;
 		this.sendWindow = sendWindow;
 		this.receiveWindow = new ReceiveWindow(receiveWindow);
-		this.bodiless = bodiless;
+		this.method = method;
 	}
 
 	/** Bytes given to write() that have not left. */
@@ -104,10 +104,13 @@ export class Stream {
 		return this.state >= StreamState.CLOSED;
 	}
 
-	/** Server role: a header section; 1xx ones may come before the final one. `:status` is first. */
-	respond(fields: FieldList, endStream: boolean): void {
+	/**
+	 * Server role: a header section; 1xx ones may come before the final one. `:status` is first.
+	 * @param neverIndexed names beyond the session's that must not enter a compression table
+	 */
+	respond(fields: FieldList, endStream: boolean, neverIndexed?: readonly string[] | null): void {
 		if (!this.writable) return;
-		this.session.sendHeaders(this, fields, endStream);
+		this.session.sendHeaders(this, fields, endStream, neverIndexed ?? undefined);
 		if (endStream) {
 			this.#ending = true;
 			this.#endSent();

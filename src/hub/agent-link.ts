@@ -10,6 +10,7 @@ import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
 
 const KiB = 1024;
@@ -43,17 +44,6 @@ export interface AgentLinkOptions {
 	readonly logger: Logger;
 	readonly left: (link: AgentLink) => void;
 }
-
-/** Never in a compression table, where another request's field could be guessed against them. */
-export const SECRET_FIELDS: ReadonlySet<string> = new Set([
-	'authorization',
-	'cookie',
-	'set-cookie',
-	'proxy-authorization',
-	'slime-app-password',
-	'x-api-key',
-	'api-key',
-]);
 
 export class AgentLink implements Member, SessionHandler {
 	readonly identity: AgentIdentity;

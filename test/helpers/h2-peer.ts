@@ -261,6 +261,8 @@ export interface Setup {
 	readonly handler?: Partial<SessionHandler>;
 	/** SETTINGS of the raw peer: id, value … */
 	readonly peerSettings?: readonly number[];
+	/** Whether the raw peer begins with SETTINGS (true). */
+	readonly greets?: boolean;
 	/** Whether recorders of accepted streams give credit. */
 	readonly reads?: boolean;
 	/** The raw peer's chunks arrive cut to this size. */
@@ -316,7 +318,7 @@ export function connect(role: Role, setup: Setup = {}): Connection {
 	const session = new Session({ ...setup.options, socket: near, role, handler });
 	const peer = new RawPeer(far, role === 'client' ? 'server' : 'client');
 	peer.polite = setup.polite ?? true;
-	peer.send(settingsFrame(...(setup.peerSettings ?? [])));
+	if (setup.greets ?? true) peer.send(settingsFrame(...(setup.peerSettings ?? [])));
 	return { session, peer, near, far, accepted, faults, goaways, settings, ended, closedCalls: () => closedCalls };
 }
 

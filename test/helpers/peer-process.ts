@@ -13,10 +13,13 @@ const RUN_MS = 30_000;
 
 /** @param debianPackage what to install when it is missing */
 export function findProgram(name: string, debianPackage: string): string {
+	return locateProgram(name) ?? assert.fail(`${name} is missing: apt-get install ${debianPackage}`);
+}
+
+export function locateProgram(name: string): string | undefined {
 	// Daemons live where a user's PATH often does not look.
 	const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-	const found = folders.map((folder) => join(folder, name)).find(isExecutable);
-	return found ?? assert.fail(`${name} is missing: apt-get install ${debianPackage}`);
+	return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 function isExecutable(file: string): boolean {

@@ -3,39 +3,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HpackDecoder } from '../../../src/h2/hpack-decoder.ts';
 import { HpackEncoder } from '../../../src/h2/hpack-encoder.ts';
-import { STATIC_TABLE } from '../../../src/h2/hpack-tables.ts';
 import { ConnectionError } from '../../../src/h2/protocol.ts';
-
-/** mulberry32: a number below `bound` a call. */
-function random(seed: number): (bound: number) => number {
-	let state = seed;
-	return (bound) => {
-		state = (state + 0x6d2b79f5) | 0;
-		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-		return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
-	};
-}
-
-const KNOWN = STATIC_TABLE.flatMap((entry) => (entry ? [entry] : []));
-
-function generate(next: (bound: number) => number): string[] {
-	const fields: string[] = [];
-	for (let count = next(16); count > 0; count--) {
-		const known = KNOWN[next(KNOWN.length)];
-		const name = known && next(2) === 0 ? known.name : `x-${'name'.repeat(next(3))}${next(25)}`;
-		const kind = next(8);
-		if (kind === 0) fields.push(name, known?.value ?? '');
-		else if (kind < 5) fields.push(name, `value ${next(12)}`);
-		else {
-			const [lowest, span] = kind === 5 ? [0, 256] : [32, 95];
-			const length = kind === 7 ? next(1500) : next(80);
-			const octets = Array.from({ length }, () => lowest + next(span));
-			fields.push(name, String.fromCharCode(...octets));
-		}
-	}
-	return fields;
-}
+import { generateFields } from '../../helpers/generated-fields.ts';
+import { seeded } from '../../helpers/seeded.ts';
 
 for (const [seed, maxTableSize, huffman] of [
 	[1, 4096, true],
@@ -45,7 +15,7 @@ for (const [seed, maxTableSize, huffman] of [
 	[5, 0, true],
 ] as const) {
 	test(`4,000 lists arrive as they were sent: seed ${seed}, table of ${maxTableSize}, huffman ${huffman}`, () => {
-		const next = random(seed);
+		const next = seeded(seed);
 		const encoder = new HpackEncoder({ maxTableSize, huffman });
 		const decoder = new HpackDecoder({ maxListSize: 1e6 });
 		for (let round = 0; round < 4000; round++) {
@@ -54,7 +24,7 @@ for (const [seed, maxTableSize, huffman] of [
 				encoder.setPeerTableSize(size);
 				decoder.setMaxTableSize(size);
 			}
-			const fields = generate(next);
+			const fields = generateFields(next);
 			const names = fields.filter((_, i) => i % 2 === 0);
 			const forbidden = next(6) === 0 ? names.filter(() => next(3) === 0) : undefined;
 			assert.deepEqual(decoder.decode(encoder.encode(fields, forbidden)), fields, `round ${round}`);
@@ -74,14 +44,14 @@ for (const [seed, maxTableSize, huffman] of [
 }
 
 test('20,000 damaged or random blocks decode or are COMPRESSION_ERROR, and never exceed the limits', () => {
-	const next = random(6);
+	const next = seeded(6);
 	let refused = 0;
 	for (let round = 0; round < 20_000; round++) {
 		const decoder = new HpackDecoder({ maxListSize: 2000, maxFields: 20 });
 		let block: Buffer;
 		if (round % 2 === 0) block = Buffer.from(Array.from({ length: next(60) }, () => next(256)));
 		else {
-			block = Buffer.from(new HpackEncoder().encode(generate(next)));
+			block = Buffer.from(new HpackEncoder().encode(generateFields(next)));
 			for (let damage = next(4); damage > 0 && block.length > 0; damage--) block[next(block.length)] = next(256);
 		}
 		try {

@@ -243,6 +243,28 @@ describe('PING', () => {
 	});
 });
 
+describe('a request that its handler does not take', () => {
+	for (const [what, code, answer] of [
+		['is refused', ErrorCode.REFUSED_STREAM, false],
+		['is over without error if it was answered whole', ErrorCode.NO_ERROR, true],
+	] as const) {
+		it(what, async () => {
+			const { peer, session } = connect('server', {
+				handler: {
+					stream(stream) {
+						if (answer) stream.respond([':status', '501'], true);
+						return null;
+					},
+				},
+			});
+			peer.send(peer.headers(1, POST, false));
+			assert.equal(codeOf(await peer.next(FrameType.RST_STREAM)), code);
+			assert.equal(peer.of(FrameType.HEADERS).length, answer ? 1 : 0);
+			assert.equal(session.openStreams, 0);
+		});
+	}
+});
+
 describe('what stopReceiving() does', () => {
 	it('ends the request with NO_ERROR once the response has left', async () => {
 		const { peer, accepted } = connect('server');
