@@ -261,6 +261,12 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 	}
 
 	onComplete(trailers: string[] | null): void {
+		// undici takes a reset for the end of a response that ends with its connection.
+		const reset = this.#connection.socket?.errored;
+		if (reset) {
+			this.onError(reset);
+			return;
+		}
 		const rawTrailers = trailers === null ? [] : textOf(trailers as unknown as Buffer[]);
 		this.#finish(!this.#cancelled);
 		if (!this.#cancelled) this.#sink.onComplete(rawTrailers);

@@ -32,6 +32,8 @@ export interface AgentIdentity {
 /** Whatever wants to act once all frames of one read have been told. */
 export interface ReadListener {
 	readDone(): void;
+	/** readDone() threw. */
+	readFailed(): void;
 }
 
 export interface AgentLinkOptions {
@@ -168,7 +170,14 @@ export class AgentLink implements Member, SessionHandler {
 		if (this.#waitingForRead.length === 0) return;
 		const listeners = this.#waitingForRead;
 		this.#waitingForRead = [];
-		for (const listener of listeners) listener.readDone();
+		for (const listener of listeners) {
+			try {
+				listener.readDone();
+			} catch (error) {
+				this.fault(this.session, error);
+				listener.readFailed();
+			}
+		}
 	}
 
 	fault(_session: Session, error: unknown): void {

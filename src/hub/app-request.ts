@@ -15,6 +15,8 @@ export interface ResponseListener {
 	responseDrained(): void;
 	/** The response was sent whole, or the app is gone. Once. */
 	responseClosed(): void;
+	/** The rest of the request's body is malformed: nothing of it may go on, and nothing more is to be answered. */
+	requestBroken(): void;
 }
 
 export interface AppRequest {
@@ -25,7 +27,7 @@ export interface AppRequest {
 	readonly fields: readonly string[];
 	/** HTTP/2's :authority. */
 	readonly authority: string | undefined;
-	readonly version: '1.0' | '1.1' | '2.0';
+	readonly version: '1.0' | '1.1' | '2.0' | 'unknown';
 	/** IP address of the application, or of a proxy before it. */
 	readonly address: string;
 	readonly secure: boolean;

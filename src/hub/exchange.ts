@@ -138,6 +138,11 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 			this.#cut(failure.message);
 		} else if (!failure.started && this.#owner.body.replayable) {
 			this.#owner.notStarted(this.link, null);
+		} else if (failure.kind === 'reset' && this.#head !== null) {
+			// The response had begun, only the app had not heard of it.
+			this.#owner.failed(
+				new SlimeError(failure.code === ErrorCode.PROTOCOL_ERROR ? 'upstream_protocol' : 'upstream_unreachable'),
+			);
 		} else if (failure.kind === 'protocol') {
 			this.#owner.failed(new SlimeError('upstream_protocol', 'The agent sent a response that is not valid HTTP.'));
 		} else {
@@ -151,6 +156,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	closed(stream: Stream): void {
 		this.#deadlines.remove(this);
+		if (!this.#over) this.#failInside();
 		this.link.settle(this.#lease, stream.state === StreamState.RESET_BY_US);
 	}
 
@@ -158,6 +164,18 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	readDone(): void {
 		if (!this.#over) this.#send();
+	}
+
+	readFailed(): void {
+		this.#stream?.reset(ErrorCode.INTERNAL_ERROR);
+	}
+
+	/** The stream is over and nobody was told why: something was thrown on the way. */
+	#failInside(): void {
+		const sent = this.#sent;
+		this.#end();
+		if (sent) this.#cut('a fault inside the hub');
+		else this.#owner.failed(new SlimeError('internal'));
 	}
 
 	#onVerdict(stream: Stream, verdict: AgentVerdict): void {

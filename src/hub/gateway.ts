@@ -19,6 +19,9 @@ const MAX_FIELDS = 1000;
 /** Everything of Slime's own is below it. */
 const OWN_PATHS = '/.slime/';
 
+/** What the hub answers by itself to `OPTIONS *`, which asks about no upstream (RFC 9110 section 9.3.7). */
+const ALLOWED = ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'];
+
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
@@ -61,19 +64,21 @@ export class Gateway {
 	/** Serves a request, or answers it with an error. */
 	handle(app: AppRequest): void {
 		const requestId = requestIdOf(app.field('x-request-id')) ?? newRequestId();
-		let admission: Admission;
+		let admission: Admission | null;
 		try {
 			admission = this.#admit(app, requestId);
 		} catch (error) {
 			this.#refuse(app, error, requestId);
 			return;
 		}
-		admission.begin();
+		if (admission !== null) admission.begin();
 	}
 
-	#admit(app: AppRequest, requestId: string): Admission {
+	/** null if it was answered. */
+	#admit(app: AppRequest, requestId: string): Admission | null {
 		const { method, target: url, fields } = app;
 		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
+		if (app.version === 'unknown') throw new SlimeError('bad_request', 'HTTP/1.0, 1.1 and 2 are served.');
 		if (method === 'TRACE' || method === 'CONNECT') throw new SlimeError('method_not_allowed');
 		const verdict = this.options.appAuth.check(app.field('slime-app-password'), app.field('authorization'));
 		if (verdict === 'refused') throw new SlimeError('unauthorized');
@@ -89,6 +94,11 @@ export class Gateway {
 		);
 		const target = section[section[4] === ':authority' ? 7 : 5] ?? '';
 		if (target.startsWith(OWN_PATHS)) throw new SlimeError('not_found');
+		if (target === '*') {
+			app.head(204, [...ALLOWED]);
+			app.finish(null, []);
+			return null;
+		}
 		if (this.draining) throw new SlimeError('draining');
 		return new Admission(this, app, section, target, requestId);
 	}
@@ -221,10 +231,18 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	/** The app's side is over, for whatever reason. */
 	responseClosed(): void {
 		this.#gateway.ended();
+		this.#abort('app_gone');
+	}
+
+	requestBroken(): void {
+		this.#abort('bad_request');
+	}
+
+	#abort(outcome: string): void {
 		if (this.#over) return;
 		this.#ticket?.leave();
 		this.#exchange?.abort();
-		this.#finish('app_gone');
+		this.#finish(outcome);
 	}
 
 	#finish(outcome: string, reason?: string): void {

@@ -3,9 +3,9 @@
  * body, or a token of a stream, is one piece for the socket. Owns their framing, what a cut looks like, and that an error's answer
  * is not lost with its connection.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { FieldList } from '../h2/protocol.ts';
-import type { SlimeError } from '../shared/errors.ts';
+import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
 
@@ -26,7 +26,7 @@ export class Http1App implements AppRequest {
 	readonly method: string;
 	readonly target: string;
 	readonly authority = undefined;
-	readonly version: '1.0' | '1.1';
+	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
 	readonly #req: OwnRequest;
 	readonly #res: OwnResponse;
@@ -38,15 +38,17 @@ export class Http1App implements AppRequest {
 	#chunked = false;
 
 	/** @param asksFirst it said Expect: 100-continue */
-	constructor(req: IncomingMessage, res: ServerResponse, asksFirst: boolean) {
+	constructor(req: IncomingMessage, res: OwnResponse, asksFirst: boolean) {
 		this.#req = req;
 		this.#res = res;
 		this.#asksFirst = asksFirst;
 		this.method = req.method ?? '';
 		this.target = req.url ?? '';
-		this.version = req.httpVersion === '1.0' ? '1.0' : '1.1';
+		const { httpVersion } = req;
+		this.version = httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : 'unknown';
 		const { headers } = req;
 		const length = headers['content-length'];
+		res[APP] = this;
 		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
 	}
 
@@ -73,7 +75,6 @@ export class Http1App implements AppRequest {
 
 	listen(listener: ResponseListener): void {
 		this.listener = listener;
-		this.#res[APP] = this;
 		this.#res.on('close', onResponseClosed);
 	}
 
@@ -100,18 +101,27 @@ export class Http1App implements AppRequest {
 	inform(section: FieldList): void {
 		const { socket } = this.#res;
 		if (socket === null || this.#res.headersSent || this.version === '1.0' || section[1] === '100') return;
-		let text = `HTTP/1.1 ${section[1]} ${section[1] === '103' ? 'Early Hints' : 'Information'}\r\n`;
+		let text = `HTTP/1.1 ${section[1]} ${STATUS_CODES[section[1] ?? ''] ?? 'Information'}\r\n`;
 		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
 		socket.write(`${text}\r\n`, 'latin1');
 	}
 
 	head(status: number, raw: string[]): void {
 		const res = this.#res;
+		// Only the chunked form has a place for trailers, and Node throws where they are announced without it.
+		const trailer = raw.indexOf('trailer');
+		if (trailer >= 0 && (this.version === '1.0' || raw.includes('content-length') || this.#hasNoBody(status))) {
+			for (let i = raw.length - 2; i >= 0; i -= 2) if (raw[i] === 'trailer') raw.splice(i, 2);
+		}
 		res.writeHead(status, raw);
 		if (res.chunkedEncoding) {
 			res.chunkedEncoding = false;
 			this.#chunked = true;
 		}
+	}
+
+	#hasNoBody(status: number): boolean {
+		return this.method === 'HEAD' || status === 204 || status === 304;
 	}
 
 	flush(): void {
@@ -157,6 +167,7 @@ export class Http1App implements AppRequest {
 		} else {
 			res.end(last);
 		}
+		if (!this.bodiless && !this.#req.complete) this.#discardRest();
 	}
 
 	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
@@ -185,24 +196,58 @@ export class Http1App implements AppRequest {
 		this.#discardRest();
 	}
 
-	/** Ends the response once the request's body has ended, or is too long, or takes too long. */
+	/**
+	 * Reads on after an answer, since clients that are still sending would lose it with their connection. Once the request's
+	 * body has ended the response ends; if that is too long, or takes too long, the connection does.
+	 */
 	#discardRest(): void {
 		const req = this.#req;
 		const res = this.#res;
+		const { socket } = req;
 		let read = 0;
-		const done = () => {
+		const stop = () => {
 			clearTimeout(timer);
-			if (!res.writableEnded) res.end();
+			req.off('data', count);
 		};
-		const timer = setTimeout(done, LINGER_MS);
-		req.on('data', (chunk: Buffer) => {
+		const giveUp = () => {
+			stop();
+			if (!res.writableEnded) res.end();
+			socket.destroySoon();
+		};
+		const count = (chunk: Buffer) => {
 			read += chunk.length;
-			if (read > LINGER_BYTES) done();
+			if (read > LINGER_BYTES) giveUp();
+		};
+		const timer = setTimeout(giveUp, LINGER_MS);
+		req.on('data', count);
+		req.once('end', () => {
+			stop();
+			if (!res.writableEnded) res.end();
 		});
-		req.on('end', done);
-		res.on('close', done);
+		socket.once('close', stop);
 		req.resume();
 	}
+
+	/** The rest of the request cannot be read: what came of it stops, and is answered if nothing was answered yet. */
+	requestBroken(): void {
+		const { listener } = this;
+		if (listener !== null) listener.requestBroken();
+		const res = this.#res;
+		if (res.headersSent) {
+			this.cut();
+			return;
+		}
+		const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
+		res.writeHead(400, [...fields, 'connection', 'close']);
+		res.end(body);
+		this.#req.socket.destroySoon();
+	}
+}
+
+/** The request whose response is under way on a connection. */
+export function underWay(socket: object): Http1App | undefined {
+	const response = '_httpMessage' in socket ? (socket._httpMessage as OwnResponse | null) : null;
+	return response?.[APP];
 }
 
 function onResponseClosed(this: OwnResponse): void {

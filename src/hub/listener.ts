@@ -14,7 +14,7 @@ import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
 import { tellVersion } from './first-bytes.ts';
-import { Http1App } from './http1-app.ts';
+import { Http1App, underWay } from './http1-app.ts';
 import type { HubOptions } from './options.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -206,10 +206,11 @@ export class Listener {
 	#clientError(error: Error, socket: Duplex): void {
 		const code = 'code' in error ? String(error.code) : '';
 		this.#log.debug({ code }, 'a connection was refused');
-		// A response that is under way must not have an error in its middle: its connection is cut.
-		const busy = '_httpMessage' in socket && socket._httpMessage !== null && socket._httpMessage !== undefined;
-		if (code === 'ECONNRESET' || !socket.writable || busy) {
+		const app = underWay(socket);
+		if (code === 'ECONNRESET' || !socket.writable) {
 			socket.destroy();
+		} else if (app !== undefined) {
+			app.requestBroken();
 		} else if (code === 'HPE_HEADER_OVERFLOW') {
 			refuseUpgrade(socket, new SlimeError('headers_too_large'));
 		} else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {

@@ -48,8 +48,14 @@ const NOT_IN_TRAILERS = new Set([
 	'max-forwards',
 ]);
 
+/** RFC 9110 section 5.6.2, in lower case. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** RFC 9110 section 7.2, without the comma: two fields that someone joined would look like one host. */
+const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]*)(?::[0-9]*)?$/i;
+
 const OWN = 'slime-';
 const VIA_NAME = 'slime';
+const EVENT_STREAM = /^text\/event-stream(?:$|[;\s])/i;
 
 /** Facts about where a request came from, which its own fields cannot be trusted to say. */
 export interface Origin {
@@ -103,15 +109,17 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 				if (host !== undefined) throw new SlimeError('bad_request', 'The request has more than one Host.');
 				host = value;
 			} else if (name === 'connection') {
-				named = addNamed(named, value);
+				const more = addNamed(named, value);
+				if (more === undefined) throw new SlimeError('bad_request', 'Connection is no list of names.');
+				named = more;
 			} else if (name === 'te') {
 				trailers ||= /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value);
 			} else if (name === 'via') {
 				via = via ? `${via}, ${value}` : value;
 			} else if (name === 'forwarded') {
 				forwarded = true;
-			} else if (name === 'transfer-encoding' && value.toLowerCase() !== 'chunked') {
-				throw new SlimeError('bad_request', 'The only Transfer-Encoding that is served is chunked.');
+			} else if (name === 'transfer-encoding') {
+				checkTransferEncoding(value, origin.httpVersion);
 			}
 			continue;
 		}
@@ -123,7 +131,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	if (head.authority !== undefined && host !== undefined && host.toLowerCase() !== head.authority.toLowerCase())
 		throw new SlimeError('bad_request', 'The request names two hosts.');
 	const authority = head.authority ?? host ?? '';
-	if (/[/@?#\\]/.test(authority)) throw new SlimeError('bad_request', 'The Host is no host.');
+	if (!HOST.test(authority)) throw new SlimeError('bad_request', 'The Host is no host.');
 	fields[5] = authority;
 	fields[7] = originForm(head.url, head.method, authority);
 	if (named !== null) removeNamed(fields, named);
@@ -158,14 +166,29 @@ function forwardedElement(address: string, host: string, proto: string): string 
 	return `for=${node};host="${host.replace(/["\\]/g, '')}";proto=${proto}`;
 }
 
-/** Fields that Connection names are meant for this hop (RFC 9110 section 7.6.1). */
-function addNamed(named: Set<string> | null, value: string): Set<string> | null {
+/** RFC 9112 section 6.1. @throws SlimeError bad_request */
+function checkTransferEncoding(value: string, httpVersion: string): void {
+	if (value.toLowerCase() !== 'chunked')
+		throw new SlimeError('bad_request', 'The only Transfer-Encoding that is served is chunked.');
+	if (httpVersion === '1.0') throw new SlimeError('bad_request', 'HTTP/1.0 has no Transfer-Encoding.');
+}
+
+/** Names that Connection cannot take away: they are not its hop's, or are dealt with elsewhere. */
+const NOT_NAMED = new Set(['close', 'keep-alive', 'te', 'content-length']);
+
+/**
+ * Fields that Connection names are meant for this hop (RFC 9110 section 7.6.1).
+ * @returns what it was given, null before the first; undefined for what is no list of names
+ */
+function addNamed(named: Set<string> | null, value: string): Set<string> | null | undefined {
 	const text = value.toLowerCase();
 	if (text === 'keep-alive' || text === 'close') return named;
 	const all = named ?? new Set<string>();
 	for (const token of text.split(',')) {
 		const name = token.trim();
-		if (name !== '' && name !== 'close' && name !== 'te') all.add(name);
+		if (name === '' || NOT_NAMED.has(name)) continue;
+		if (!TOKEN.test(name)) return undefined;
+		all.add(name);
 	}
 	return all;
 }
@@ -232,7 +255,7 @@ export function tunnelResponse(status: number, raw: readonly string[]): FieldLis
 		const name = (raw[i] as string).toLowerCase();
 		const value = raw[i + 1] as string;
 		if (NOT_FORWARDED.has(name)) {
-			if (name === 'connection') named = addNamed(named, value);
+			if (name === 'connection') named = addNamed(named, value) ?? named;
 			continue;
 		}
 		if (name.startsWith(OWN)) continue;
@@ -256,14 +279,20 @@ export function forwardableTrailers(raw: readonly string[]): FieldList {
 /** The response's fields for an HTTP/1.1 app: name, value …; status and Slime's own are left out. */
 export function appResponse(section: FieldList, agentId: string): string[] {
 	const raw: string[] = [];
+	let events = false;
+	let buffering: string | null = null;
 	for (let i = 2; i < section.length; i += 2) {
 		const name = section[i] as string;
 		if (name.startsWith(OWN)) continue;
 		const value = section[i + 1] as string;
-		raw.push(name, value);
-		// Event streams must not wait in a proxy's buffer.
-		if (name === 'content-type' && value.startsWith('text/event-stream')) raw.push('x-accel-buffering', 'no');
+		if (name === 'content-type') events = EVENT_STREAM.test(value);
+		if (name === 'x-accel-buffering') buffering = value;
+		// RFC 9110 section 8.6.
+		else if (name !== 'content-length' || section[1] !== '204') raw.push(name, value);
 	}
+	// Event streams must not wait in a proxy's buffer.
+	if (events) raw.push('x-accel-buffering', 'no');
+	else if (buffering !== null) raw.push('x-accel-buffering', buffering);
 	raw.push('slime-agent-id', agentId);
 	return raw;
 }
