@@ -17,7 +17,7 @@ export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'announce'>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -53,8 +53,8 @@ export class Tunnel implements SessionHandler {
 			...options.worker,
 			settled: () => {
 				this.#open--;
-				this.#announce();
 			},
+			announce: () => this.#announce(),
 		};
 		this.#share = options.slots.join(() => this.#announce());
 		this.#announced = this.#share.offered;

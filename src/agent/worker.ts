@@ -22,6 +22,8 @@ export interface WorkerContext {
 	readonly logger: Logger;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
 	settled(): void;
+	/** The hub's limit may be another now. Called when both counts have changed, or it would be told of a step between. */
+	announce(): void;
 }
 
 export class Worker implements StreamHandler, UpstreamSink {
@@ -121,6 +123,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	closed(): void {
 		this.#settle();
+		this.#context.announce();
 	}
 
 	// UpstreamSink: from the upstream
@@ -183,6 +186,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onReleased(): void {
 		this.#settle();
 		this.#slot.release();
+		this.#context.announce();
 	}
 
 	#settle(): void {
