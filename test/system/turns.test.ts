@@ -6,7 +6,7 @@ import { Flag, FrameType } from '../../src/h2/protocol.ts';
 import { createAgent } from '../../src/index.ts';
 import { codeOf, frame, type RawPeer, uint32 } from '../helpers/h2-peer.ts';
 import { cut, limitOf, RawHub } from '../helpers/raw-tunnels.ts';
-import { Arrivals, upstream } from '../helpers/stack.ts';
+import { Arrivals, eventually, upstream } from '../helpers/stack.ts';
 
 const REFUSED_STREAM = 7;
 
@@ -30,6 +30,8 @@ async function scene(t: TestContext, count: number, numWorker = 1): Promise<Scen
 		agentID: 'a',
 		numWorker,
 		reportHardware: false,
+		// Silent hubs are the test's doing.
+		heartbeat: { interval: 60_000, timeout: 60_000 },
 	});
 	t.after(() => agent.close());
 	const tunnels = await Promise.all(hubs.map((hub) => hub.tunnel()));
@@ -54,11 +56,13 @@ async function start({ arrivals }: Scene, tunnel: RawPeer): Promise<ServerRespon
 }
 
 /** Its response has come whole. */
-function ended(tunnel: RawPeer, id: number): Promise<void> {
-	return tunnel.until(() => tunnel.of(FrameType.DATA, id).some(({ flags }) => (flags & Flag.END_STREAM) !== 0));
-}
+const ended = (tunnel: RawPeer, id: number) =>
+	eventually('the response ended', () =>
+		tunnel.of(FrameType.DATA, id).some(({ flags }) => (flags & Flag.END_STREAM) !== 0),
+	);
 
-const hears = (tunnel: RawPeer, limit: number) => tunnel.until(() => limitOf(tunnel) === limit);
+const hears = (tunnel: RawPeer, limit: number) =>
+	eventually(`it hears of a limit of ${limit}`, () => limitOf(tunnel) === limit);
 
 /** The limits of these after a round trip, in which whatever the agent had to say has come. */
 async function limits(tunnels: readonly RawPeer[]): Promise<Array<number | undefined>> {
@@ -68,7 +72,8 @@ async function limits(tunnels: readonly RawPeer[]): Promise<Array<number | undef
 
 /** The one of them that is offered a worker, and the others. */
 async function offered(tunnels: readonly RawPeer[]): Promise<[RawPeer, RawPeer[]]> {
-	const first = await Promise.race(tunnels.map((tunnel) => hears(tunnel, 1).then(() => tunnel)));
+	await eventually('one is offered a worker', () => tunnels.some((tunnel) => limitOf(tunnel) === 1));
+	const first = tunnels.find((tunnel) => limitOf(tunnel) === 1) as RawPeer;
 	return [first, tunnels.filter((tunnel) => tunnel !== first)];
 }
 
