@@ -9,6 +9,9 @@ import { frame, OK, type RawFrame, type RawPeer, uint32 } from '../helpers/h2-pe
 import { cut, rawAgent } from '../helpers/raw-tunnels.ts';
 import { Arrivals, ask, assertError, eventually, readAnswer, stack, upstream } from '../helpers/stack.ts';
 
+/** Ends a test that waits for what never comes. */
+const LIMIT = { timeout: 60_000 };
+
 const KiB = 1024;
 const BLOCK = { 'slime-block': '1' };
 
@@ -52,7 +55,7 @@ function keeping() {
 
 for (const [how, refuse] of Object.entries(refusals)) {
 	for (const when of ['when all of its body has come', 'in the middle of its body', 'before its body'] as const) {
-		test(`a request refused by ${how}, ${when}, is served by another agent, once and whole`, async (t) => {
+		test(`a request refused by ${how}, ${when}, is served by another agent, once and whole`, LIMIT, async (t) => {
 			const body = randomBytes(60 * KiB);
 			const kept = keeping();
 			const service = await upstream(t, kept.handler);
@@ -82,7 +85,7 @@ for (const [how, refuse] of Object.entries(refusals)) {
 	}
 }
 
-test('GOAWAY lets the streams up to its last id finish, and sends only those above it elsewhere', async (t) => {
+test('GOAWAY lets the streams up to its last id finish, and sends only those above it elsewhere', LIMIT, async (t) => {
 	const kept = keeping();
 	const service = await upstream(t, kept.handler);
 	const scene = await stack(t);
@@ -103,17 +106,21 @@ test('GOAWAY lets the streams up to its last id finish, and sends only those abo
 	assert.equal(service.served, 1);
 });
 
-test('a request that every agent refuses, one after the other, and that does not wait gets 503 busy', async (t) => {
-	const scene = await stack(t);
-	const raws = [await rawAgent(t, scene), await rawAgent(t, scene)];
-	const answer = ask(scene.port, '/', { method: 'POST', body: 'x' });
-	for (const raw of raws) raw.send(reset((await nextRequest(raw)).id, ErrorCode.REFUSED_STREAM));
-	assertError(await answer, 503, 'busy');
-	assert.deepEqual(
-		raws.map((raw) => raw.of(FrameType.HEADERS).length),
-		[1, 1],
-	);
-});
+test(
+	'a request that every agent refuses, one after the other, and that does not wait gets 503 busy',
+	LIMIT,
+	async (t) => {
+		const scene = await stack(t);
+		const raws = [await rawAgent(t, scene), await rawAgent(t, scene)];
+		const answer = ask(scene.port, '/', { method: 'POST', body: 'x' });
+		for (const raw of raws) raw.send(reset((await nextRequest(raw)).id, ErrorCode.REFUSED_STREAM));
+		assertError(await answer, 503, 'busy');
+		assert.deepEqual(
+			raws.map((raw) => raw.of(FrameType.HEADERS).length),
+			[1, 1],
+		);
+	},
+);
 
 /** What an agent may do to a request that it has begun. */
 const losses: Record<string, (agent: RawPeer, id: number) => void> = {
@@ -133,40 +140,48 @@ for (const [how, lose] of Object.entries(losses)) {
 		['GET', ''],
 		['POST', 'a body'],
 	] as const) {
-		test(`a ${method} request that ended with ${how} is 502 agent_lost, and no other agent hears of it`, async (t) => {
-			const service = await upstream(t, (_req, res) => res.end('next'));
-			const scene = await stack(t);
-			const raw = await rawAgent(t, scene);
-			await scene.join(service.address);
-			const answer = ask(scene.port, '/', { method, body, headers: BLOCK });
-			const { id } = await nextRequest(raw);
-			await raw.until(() => raw.bodyOf(id).length === body.length);
-			lose(raw, id);
-			assertError(await answer, 502, 'agent_lost');
-			assert.equal(service.served, 0);
-			assert.equal(raw.of(FrameType.HEADERS).length, 1);
-			await eventually('the slot is free', () => scene.hub.leased === 0);
-			assert.equal((await ask(scene.port)).body, 'next');
-			assert.equal(service.served, 1);
-		});
+		test(
+			`a ${method} request that ended with ${how} is 502 agent_lost, and no other agent hears of it`,
+			LIMIT,
+			async (t) => {
+				const service = await upstream(t, (_req, res) => res.end('next'));
+				const scene = await stack(t);
+				const raw = await rawAgent(t, scene);
+				await scene.join(service.address);
+				const answer = ask(scene.port, '/', { method, body, headers: BLOCK });
+				const { id } = await nextRequest(raw);
+				await raw.until(() => raw.bodyOf(id).length === body.length);
+				lose(raw, id);
+				assertError(await answer, 502, 'agent_lost');
+				assert.equal(service.served, 0);
+				assert.equal(raw.of(FrameType.HEADERS).length, 1);
+				await eventually('the slot is free', () => scene.hub.leased === 0);
+				assert.equal((await ask(scene.port)).body, 'next');
+				assert.equal(service.served, 1);
+			},
+		);
 	}
 }
 
-test('a request whose body the hub has let go of is 502 agent_lost when it is refused, not sent elsewhere in part', async (t) => {
-	const service = await upstream(t, (_req, res) => res.end('never'));
-	const scene = await stack(t);
-	const raw = await rawAgent(t, scene);
-	await scene.join(service.address);
-	const answer = ask(scene.port, '/', { method: 'POST', body: randomBytes(4096 * KiB) });
-	const { id } = await nextRequest(raw);
-	raw.send(credit(0, 2048 * KiB), credit(id, 2048 * KiB));
-	await raw.until(() => raw.bodyOf(id).length > 1024 * KiB);
-	raw.send(reset(id, ErrorCode.REFUSED_STREAM));
-	assertError(await answer, 502, 'agent_lost');
-	assert.equal(service.served, 0);
-});
+test(
+	'a request whose body the hub has let go of is 502 agent_lost when it is refused, not sent elsewhere in part',
+	LIMIT,
+	async (t) => {
+		const service = await upstream(t, (_req, res) => res.end('never'));
+		const scene = await stack(t);
+		const raw = await rawAgent(t, scene);
+		await scene.join(service.address);
+		const answer = ask(scene.port, '/', { method: 'POST', body: randomBytes(4096 * KiB) });
+		const { id } = await nextRequest(raw);
+		raw.send(credit(0, 2048 * KiB), credit(id, 2048 * KiB));
+		await raw.until(() => raw.bodyOf(id).length > 1024 * KiB);
+		raw.send(reset(id, ErrorCode.REFUSED_STREAM));
+		assertError(await answer, 502, 'agent_lost');
+		assert.equal(service.served, 0);
+	},
+);
 
-test('a request that was refused keeps its place in the queue', async (t) => {
+test('a request that was refused keeps its place in the queue', LIMIT, async (t) => {
 	const scene = await stack(t);
 	const raw = await rawAgent(t, scene);
 	const answers = [];
@@ -189,7 +204,7 @@ test('a request that was refused keeps its place in the queue', async (t) => {
 	assert.deepEqual(bodies, ['200 body 0', '200 body 1', '200 body 2']);
 });
 
-test('a refused request goes before those that came after it when another agent becomes free', async (t) => {
+test('a refused request goes before those that came after it when another agent becomes free', LIMIT, async (t) => {
 	const arrivals = new Arrivals();
 	const service = await upstream(t, arrivals.handler);
 	const scene = await stack(t);
