@@ -133,7 +133,7 @@ test(
 	},
 );
 
-test('a hub with one request is served although another hub always has some waiting', LIMIT, async (t) => {
+test('a hub with one request at a time has its turn soon, although another hub always has some waiting', LIMIT, async (t) => {
 	const { hubs, services } = await hubsAndAgents(t, 2, [1], async (_req, res) => {
 		await sleep(5);
 		res.end('ok');
@@ -149,13 +149,19 @@ test('a hub with one request is served although another hub always has some wait
 	};
 	const apps = Array.from({ length: 8 }, app);
 	await eventually('the greedy hub has its queue', () => served > 20 && greedy.hub.waiting > 0);
-	for (let i = 0; i < 5; i++) {
+	const overtaken: number[] = [];
+	for (let i = 0; i < 12; i++) {
+		const before = served;
 		const answer = await ask(modest.port, '/', { headers: { ...BLOCK, 'slime-queue-timeout': '20' } });
 		assert.equal(answer.body, 'ok', `request ${i}: ${answer.body}`);
+		overtaken.push(served - before);
 	}
 	going = false;
 	await Promise.all(apps);
 	assert.equal(services[0]?.peak, 1);
+	// The first may find its hub resting. Later ones are overtaken once each, or as often as this machine is late.
+	const total = overtaken.slice(1).reduce((sum, times) => sum + times, 0);
+	assert.ok(total < 200, `overtaken so many times: ${overtaken}`);
 });
 
 test('a hub that nobody uses takes next to nothing from the one beside it', LIMIT, async (t) => {
