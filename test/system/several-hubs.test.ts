@@ -133,7 +133,7 @@ test(
 	},
 );
 
-test('a hub with one request at a time has its turn soon, although another hub always has some waiting', LIMIT, async (t) => {
+test('one request at a time of a hub has its turn soon beside a hub with a queue', LIMIT, async (t) => {
 	const { hubs, services } = await hubsAndAgents(t, 2, [1], async (_req, res) => {
 		await sleep(5);
 		res.end('ok');
