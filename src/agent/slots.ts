@@ -1,43 +1,91 @@
-/** The agent's workers as a semaphore, shared by all its tunnels: whoever holds a slot may have one request at the upstream. */
+/**
+ * The agent's workers as a semaphore, shared by all its tunnels: whoever holds a slot may have one request at the upstream.
+ * It alone says what is free; to which tunnel that is offered `Offers` decides.
+ */
+import { Offers, type Turn } from './offers.ts';
 
 export interface Slot {
 	/** May be called twice without harm and counts once. */
 	release(): void;
 }
 
+/** One tunnel's part in the slots. */
+export interface Share {
+	/** Free slots that its hub may count on; 0 after leave(). */
+	readonly offered: number;
+	/** While one of those is for this tunnel alone. */
+	readonly turn: Turn | null;
+	/** Null when there is none for this tunnel. */
+	take(): Slot | null;
+	/** The turn has lasted long enough. Without effect when it is over. */
+	pass(turn: Turn): void;
+	/** The tunnel drains or is closed: it is offered nothing more and told of no change. May be called twice. */
+	leave(): void;
+}
+
 export class Slots {
 	readonly capacity: number;
+	readonly #offers: Offers;
 	#free: number;
 	readonly #listeners = new Set<() => void>();
 
-	constructor(capacity: number) {
+	/** @param now the time in milliseconds, from any origin */
+	constructor(capacity: number, now: () => number = () => performance.now()) {
 		this.capacity = capacity;
 		this.#free = capacity;
+		this.#offers = new Offers(now);
 	}
 
 	get free(): number {
 		return this.#free;
 	}
 
-	take(): Slot | null {
-		if (this.#free === 0) return null;
-		this.#free--;
-		this.#changed();
+	/** @param changed is called whenever what is offered to this tunnel may have changed */
+	join(changed: () => void): Share {
+		const offers = this.#offers;
+		const candidate = offers.join();
+		const offered = () => offers.offered(candidate, this.#free);
+		this.#listeners.add(changed);
+		return {
+			get offered() {
+				return offered();
+			},
+			get turn() {
+				return candidate.turn;
+			},
+			take: () => {
+				if (!offers.mayTake(candidate, this.#free)) {
+					offers.refused(candidate);
+					return null;
+				}
+				this.#free--;
+				offers.took(candidate, this.#free);
+				this.#changed();
+				return this.#held();
+			},
+			pass: (turn) => {
+				offers.passed(candidate, turn, this.#free);
+				this.#changed();
+			},
+			leave: () => {
+				this.#listeners.delete(changed);
+				offers.leave(candidate, this.#free);
+				this.#changed();
+			},
+		};
+	}
+
+	#held(): Slot {
 		let held = true;
 		return {
 			release: () => {
 				if (!held) return;
 				held = false;
 				this.#free++;
+				this.#offers.freed(this.#free);
 				this.#changed();
 			},
 		};
-	}
-
-	/** @returns the way to stop listening */
-	onChange(listener: () => void): () => void {
-		this.#listeners.add(listener);
-		return () => this.#listeners.delete(listener);
 	}
 
 	#changed(): void {

@@ -1,6 +1,6 @@
 /**
- * One tunnel as the agent sees it: requests become workers, free workers become the stream limit that the hub is told
- * (PROTOCOL.md, slots). Knows nothing of dialling.
+ * One tunnel as the agent sees it: requests become workers, the free workers that it is offered become the stream limit that
+ * the hub is told (PROTOCOL.md, slots). Knows nothing of dialling, nor of other hubs.
  */
 import type { Duplex } from 'node:stream';
 import type { FieldList } from '../h2/protocol.ts';
@@ -11,14 +11,15 @@ import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
-import type { Slots } from './slots.ts';
+import type { Turn } from './offers.ts';
+import type { Share, Slots } from './slots.ts';
 import { Worker, type WorkerContext } from './worker.ts';
 
 export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'announce'>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -29,16 +30,23 @@ export interface TunnelOptions {
 
 /** Until a worker has taken a request, so much of its body is let in and no more: what is refused can be replayed. */
 const INITIAL_WINDOW = 64 * 1024;
+/** A hub for which a worker is kept has so many round trips to take it, and no longer than so many milliseconds. */
+const TURN_ROUND_TRIPS = 2;
+const LONGEST_TURN = 1000;
 
 export class Tunnel implements SessionHandler {
 	readonly session: Session;
 	readonly #options: TunnelOptions;
 	readonly #context: WorkerContext;
 	readonly #heartbeat: Heartbeat;
-	readonly #stopListening: () => void;
+	readonly #share: Share;
 	/** Streams that are open and whose workers hold their slots. */
 	#open = 0;
 	#announced: number;
+	/** The turn that the hub has, and whether its round trips are being counted. */
+	#turn: Turn | null = null;
+	#counting = false;
+	#turnTimer: NodeJS.Timeout | undefined;
 	#fresh: Worker[] = [];
 	/** Bytes received until the last read. */
 	#passed = 0;
@@ -47,14 +55,13 @@ export class Tunnel implements SessionHandler {
 		this.#options = options;
 		this.#context = {
 			...options.worker,
-			settled: (slot) => {
+			settled: () => {
 				this.#open--;
-				// A slot that becomes free is announced, and by then the sum is what it was before the request.
-				if (slot) slot.release();
-				else this.#announce();
 			},
+			announce: () => this.#announce(),
 		};
-		this.#announced = options.slots.free;
+		this.#share = options.slots.join(() => this.#announce());
+		this.#announced = this.#share.offered;
 		this.session = new Session({
 			socket: options.socket,
 			role: 'server',
@@ -70,7 +77,6 @@ export class Tunnel implements SessionHandler {
 			},
 			maxFields: 2000,
 		});
-		this.#stopListening = options.slots.onChange(() => this.#announce());
 		this.#heartbeat = new Heartbeat(this.session, options.heartbeat, () => {
 			options.logger.warn('the hub does not answer any more');
 			this.session.destroy(new Error('no sign of life from the hub'));
@@ -79,6 +85,7 @@ export class Tunnel implements SessionHandler {
 
 	/** No new requests; the tunnel ends when those under way are done. */
 	drain(): void {
+		this.#retire();
 		this.session.shutdown('draining');
 	}
 
@@ -91,7 +98,7 @@ export class Tunnel implements SessionHandler {
 		}
 		// Counted first, so that a slot which is taken leaves the announced sum as it is.
 		this.#open++;
-		const slot = this.#options.slots.take();
+		const slot = this.#share.take();
 		if (slot === null) {
 			this.#open--;
 			return null;
@@ -116,10 +123,13 @@ export class Tunnel implements SessionHandler {
 	}
 
 	settingsAcknowledged(): void {
-		if (this.session.settingsSent) this.session.releasePings();
+		if (!this.session.settingsSent) return;
+		this.session.releasePings();
+		this.#countRoundTrips();
 	}
 
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
+		this.#retire();
 		this.#options.leaving(debugData);
 	}
 
@@ -129,16 +139,45 @@ export class Tunnel implements SessionHandler {
 
 	closed(_session: Session, error: Error | null): void {
 		this.#heartbeat.stop();
-		this.#stopListening();
 		this.readDone();
+		this.#retire();
 		this.#options.closed(error);
 	}
 
-	/** What this hub may have open: its open streams and the free workers. A worker that is still stopping is neither. */
+	/** The hub is offered nothing more: it sends nothing new, or is gone. */
+	#retire(): void {
+		this.#share.leave();
+		this.#announce();
+	}
+
+	/** What this hub may have open: its open streams and what it is offered. A worker that is still stopping is neither. */
 	#announce(): void {
-		const limit = this.#open + this.#options.slots.free;
-		if (limit === this.#announced || this.session.closed) return;
-		this.#announced = limit;
-		this.session.updateSettings({ maxConcurrentStreams: limit });
+		const limit = this.#open + this.#share.offered;
+		if (limit !== this.#announced && !this.session.closed) {
+			this.#announced = limit;
+			this.session.updateSettings({ maxConcurrentStreams: limit });
+		}
+		const { turn } = this.#share;
+		if (turn === this.#turn) return;
+		clearTimeout(this.#turnTimer);
+		this.#turn = turn;
+		this.#counting = false;
+		if (turn === null) return;
+		this.#turnTimer = setTimeout(() => this.#share.pass(turn), LONGEST_TURN);
+		if (this.session.settingsSent) this.#countRoundTrips();
+	}
+
+	/** A PING behind the SETTINGS is answered after whatever the hub did about them. */
+	#countRoundTrips(): void {
+		const turn = this.#turn;
+		if (turn === null || this.#counting) return;
+		this.#counting = true;
+		let left = TURN_ROUND_TRIPS;
+		const answered = () => {
+			if (this.#turn !== turn) return;
+			if (--left > 0) this.session.ping(answered);
+			else this.#share.pass(turn);
+		};
+		this.session.ping(answered);
 	}
 }

@@ -21,11 +21,10 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
-	/**
-	 * Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once.
-	 * @param slot to be released along with it, so that one step does not look like two; null if it is still held
-	 */
-	settled(slot: Slot | null): void;
+	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
+	settled(): void;
+	/** The hub's limit may be another now. Called when both counts have changed, or it would be told of a step between. */
+	announce(): void;
 }
 
 export class Worker implements StreamHandler, UpstreamSink {
@@ -126,7 +125,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	closed(): void {
-		if (!this.#settled) this.#settle(null);
+		this.#settle();
+		this.#context.announce();
 	}
 
 	// UpstreamSink: from the upstream
@@ -188,13 +188,15 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onReleased(): void {
-		if (this.#settled) this.#slot.release();
-		else this.#settle(this.#slot);
+		this.#settle();
+		this.#slot.release();
+		this.#context.announce();
 	}
 
-	#settle(slot: Slot | null): void {
+	#settle(): void {
+		if (this.#settled) return;
 		this.#settled = true;
-		this.#context.settled(slot);
+		this.#context.settled();
 	}
 
 	#refuse(error: SlimeError, started: boolean): void {
