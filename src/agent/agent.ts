@@ -45,9 +45,13 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 	const forHubs = needsTls ? clientSecureContext(tls) : undefined;
 	// The certificate is for hubs; an upstream gets the trusted roots alone.
 	const forUpstreams = needsTls ? createSecureContext({ ca: tls.ca }) : undefined;
-	const { id, persistent } = await loadAgentId({ agentID: options.agentID, stateDir: options.stateDir });
-	if (!persistent)
-		logger.warn({ agent: id }, 'the state folder cannot be written: the agent will have another id next time');
+	const stored = await loadAgentId({ agentID: options.agentID, stateDir: options.stateDir });
+	const { id } = stored;
+	if (!stored.persistent) {
+		const { reason } = stored;
+		const remedy = 'name a folder with --stateDir that can be written, or the id itself with --agentID';
+		logger.warn({ agent: id, reason }, `the agent will have another id next time: ${remedy}`);
+	}
 	const hardware = options.reportHardware ? await describeMachine() : undefined;
 	const windows = new WindowBudget(PROCESS_WINDOWS);
 

@@ -114,7 +114,14 @@ export class Tunnel implements SessionHandler {
 		if (this.#fresh.length === 0) return;
 		const fresh = this.#fresh;
 		this.#fresh = [];
-		for (const worker of fresh) worker.start();
+		for (const worker of fresh) {
+			try {
+				worker.start();
+			} catch (error) {
+				this.fault(this.session, error);
+				worker.startFailed();
+			}
+		}
 	}
 
 	/** A hub that asks whether we took note of its cancels must first see the limit that follows from them. */

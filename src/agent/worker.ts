@@ -38,7 +38,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 	#bodyEnded: boolean;
 	#requestTrailers: FieldList | undefined;
 	#exchange: UpstreamExchange | null = null;
-	#responded = false;
+	/** Of the response that was begun; 0 before. */
+	#status = 0;
+	#requestId = '';
+	readonly #began = performance.now();
 	/** Bytes of the response that the tunnel could not take: the upstream waits. */
 	#paused = false;
 	#settled = false;
@@ -64,6 +67,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			return;
 		}
 		const request = upstreamRequest(this.#section, this.#context.ownAuthorization);
+		this.#requestId = request.requestId;
 		const path = joinPath(this.#context.prefix, request.path);
 		if (path === null) {
 			this.#refuse(new SlimeError('bad_request', 'The path leaves what this upstream serves.'), true);
@@ -95,6 +99,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (this.#bodyEnded) this.#exchange.finish(this.#requestTrailers);
 	}
 
+	/** start() threw: nothing was sent, and nobody else must suffer for it. */
+	startFailed(): void {
+		if (!this.#over) this.#refuse(new SlimeError('internal'), true);
+		this.onReleased();
+	}
+
 	// StreamHandler: from the hub
 
 	data(stream: Stream, chunk: Buffer): void {
@@ -113,6 +123,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	failed(): void {
+		if (!this.#over) this.#log('cancelled');
 		this.#over = true;
 		this.#early = [];
 		this.#exchange?.cancel();
@@ -137,21 +148,28 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onInformation(status: number, raw: readonly string[]): void {
-		if (!this.#over && !this.#responded && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
+		if (!this.#over && this.#status === 0 && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
 	}
 
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
 		if (this.#over) return;
 		const section = tunnelResponse(status, raw);
-		const size = listSize(section);
-		if (status === 101 || size > Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST)) {
-			const why = status === 101 ? 'switched protocols without being asked' : 'sent too many header bytes';
+		const why = this.#whyUnfit(status, section);
+		if (why !== null) {
 			this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
 			this.#exchange?.cancel();
 			return;
 		}
-		this.#responded = true;
+		this.#status = status;
 		this.#stream.respond(section, false, neverIndexed);
+	}
+
+	#whyUnfit(status: number, section: FieldList): string | null {
+		if (status === 101) return 'switched protocols without being asked';
+		// RFC 9110 section 15.
+		if (status < 200 || status > 999) return `answered with the status ${status}`;
+		const most = Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST);
+		return listSize(section) > most ? 'sent too many header bytes' : null;
 	}
 
 	onBody(chunk: Buffer): boolean {
@@ -164,6 +182,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onComplete(rawTrailers: readonly string[]): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#log('complete');
 		this.#stream.end(rawTrailers.length > 0 ? forwardableTrailers(rawTrailers) : undefined);
 		// Answered without having read all of the request: the hub may stop sending it (RFC 9113 section 8.1).
 		if (!this.#bodyEnded) this.#stream.stopReceiving();
@@ -171,11 +190,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onFailure(error: SlimeError, started: boolean): void {
 		if (this.#over) return;
-		this.#context.logger.info({ error: error.code, reason: messageOf(error.cause ?? error) }, 'request failed');
-		if (this.#responded) {
+		const reason = messageOf(error.cause ?? error);
+		this.#context.logger.info({ requestId: this.#requestId, error: error.code, reason }, 'request failed');
+		if (this.#status > 0) {
 			// What was cut must not look complete.
 			this.#over = true;
-			this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+			this.#stream.reset(error.code === 'upstream_protocol' ? ErrorCode.PROTOCOL_ERROR : ErrorCode.INTERNAL_ERROR);
 		} else {
 			this.#refuse(error, started);
 		}
@@ -191,6 +211,14 @@ export class Worker implements StreamHandler, UpstreamSink {
 		this.#settle();
 		this.#slot.release();
 		this.#context.announce();
+	}
+
+	#log(outcome: 'complete' | 'cancelled'): void {
+		const { logger } = this.#context;
+		if (!logger.isLevelEnabled('debug')) return;
+		const status = this.#status || undefined;
+		const ms = Math.round(performance.now() - this.#began);
+		logger.debug({ requestId: this.#requestId, status, outcome, ms }, 'request');
 	}
 
 	#settle(): void {

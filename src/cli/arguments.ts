@@ -1,5 +1,7 @@
 /** Reads the command line's words and flags, strictly, and writes them in the one form that the parser cannot misread. */
+
 import { suggestion } from '../config/closest.ts';
+import { spellings } from '../config/spellings.ts';
 import { UsageError } from '../shared/errors.ts';
 import type { Command, Flag } from './command.ts';
 
@@ -103,17 +105,15 @@ function unknownFlag(written: string, { name, flags }: Command): UsageError {
 
 function findFlag(written: string, { flags }: Command): { flag: Flag; negated: boolean } | undefined {
 	for (const flag of flags) {
-		if (spellings(flag.name).includes(written)) return { flag, negated: false };
-		if (flag.value === undefined && spellings(flag.name, 'no-').includes(written)) return { flag, negated: true };
+		if (flagForms(flag.name).includes(written)) return { flag, negated: false };
+		if (flag.value === undefined && flagForms(flag.name, 'no-').includes(written)) return { flag, negated: true };
 	}
 	return undefined;
 }
 
 /** `agentID` is --agentID, --agentId and --agent-id. */
-function spellings(name: string, prefix = ''): readonly string[] {
-	const kebab = name.replaceAll(/([a-z])([A-Z])/g, '$1-$2').toLowerCase();
-	const camel = kebab.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
-	return [name, kebab, camel].map((spelling) => `--${prefix}${spelling}`);
+function flagForms(name: string, prefix = ''): readonly string[] {
+	return spellings(name).map((spelling) => `--${prefix}${spelling}`);
 }
 
 function flagName(word: string): string {

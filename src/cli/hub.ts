@@ -105,7 +105,8 @@ async function runHub(call: Call): Promise<number> {
 	return serve(async () => {
 		const { createHub } = await import('../index.ts');
 		const hub = await createHub({ ...settings, logger });
-		logger.info({ url: hub.url, host: hub.address.host, port: hub.address.port }, 'the hub listens');
+		const { host, port } = hub.address;
+		logger.info({ url: hub.url, host, port, adminPort: hub.adminPort }, 'the hub listens');
 		return hub;
 	}, logger);
 }

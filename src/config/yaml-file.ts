@@ -18,6 +18,7 @@ import {
 import { suggestion } from './closest.ts';
 import { ROOT, type Section } from './keys.ts';
 import type { Entry, Mistakes, Origin } from './mistakes.ts';
+import { spellings } from './spellings.ts';
 
 /** The parser's recursion would exhaust the stack long before this program's three levels make sense. */
 const MAX_DEPTH = 64;
@@ -35,6 +36,13 @@ export interface YamlFile {
 /** @param file how the user named it, for the mistakes' positions */
 export function readYaml(text: string, file: string, mistakes: Mistakes): YamlFile {
 	return new YamlReader(text, file, mistakes).read();
+}
+
+/** The key of a section that was written in one of its spellings; what was written if there is none. */
+function keyMeant(written: string, section: Section): string {
+	if (section.has(written) || !written.includes('-')) return written;
+	for (const name of section.keys()) if (spellings(name).includes(written)) return name;
+	return written;
 }
 
 class YamlReader {
@@ -98,7 +106,7 @@ class YamlReader {
 		}
 		const lines = new Map<string, number>();
 		for (const { key, value } of (map as YAMLMap<Node, Node | null>).items) {
-			const name = isScalar(key) ? String(key.value) : '';
+			const name = keyMeant(isScalar(key) ? String(key.value) : '', section);
 			const origin = this.#at(key.range?.[0] ?? 0);
 			const first = lines.get(name);
 			if (first !== undefined) {

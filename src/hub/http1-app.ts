@@ -228,6 +228,11 @@ export class Http1App implements AppRequest {
 		req.resume();
 	}
 
+	/** Calls back when this response is over and the next one has the connection. */
+	whenClosed(then: () => void): void {
+		this.#res.once('close', () => setImmediate(then));
+	}
+
 	/** The rest of the request cannot be read: what came of it stops, and is answered if nothing was answered yet. */
 	requestBroken(): void {
 		const { listener } = this;

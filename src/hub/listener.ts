@@ -93,8 +93,10 @@ export class Listener {
 		server.on('checkContinue', (req, res) => this.#request(req, res, true));
 		// RFC 9110 section 10.1.1: an expectation that is not understood may be ignored.
 		server.on('checkExpectation', (req, res) => this.#request(req, res, false));
-		server.on('connect', (_req, socket) => refuseUpgrade(socket, new SlimeError('method_not_allowed')));
-		server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
+		server.on('connect', (_req, socket) => {
+			afterResponses(socket, () => refuseUpgrade(socket, new SlimeError('method_not_allowed')));
+		});
+		server.on('upgrade', (req, socket, head) => afterResponses(socket, () => this.#upgrade(req, socket, head)));
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
 		server.on('connection', (socket: Socket) => this.#admit(socket));
 		server.on('drop', () => this.#log.warn('too many connections: one was dropped'));
@@ -219,4 +221,16 @@ export class Listener {
 			refuseUpgrade(socket, new SlimeError('bad_request'));
 		}
 	}
+}
+
+/** A request that takes the connection over waits for the responses before it, as any other does (RFC 9112 section 9.3.2). */
+function afterResponses(socket: Duplex, then: () => void): void {
+	const app = underWay(socket);
+	if (app === undefined) {
+		then();
+		return;
+	}
+	app.whenClosed(() => {
+		if (!socket.destroyed) afterResponses(socket, then);
+	});
 }
