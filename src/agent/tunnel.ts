@@ -7,6 +7,7 @@ import type { FieldList } from '../h2/protocol.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import type { Slots } from './slots.ts';
@@ -16,7 +17,7 @@ export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'unsendable'>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -38,11 +39,13 @@ export class Tunnel implements SessionHandler {
 	#open = 0;
 	#announced: number;
 	#fresh: Worker[] = [];
+	readonly #faults = new LogGate();
 
 	constructor(options: TunnelOptions) {
 		this.#options = options;
 		this.#context = {
 			...options.worker,
+			unsendable: new LogGate(),
 			settled: () => {
 				this.#open--;
 				this.#announce();
@@ -98,7 +101,14 @@ export class Tunnel implements SessionHandler {
 		if (this.#fresh.length === 0) return;
 		const fresh = this.#fresh;
 		this.#fresh = [];
-		for (const worker of fresh) worker.start();
+		for (const worker of fresh) {
+			try {
+				worker.start();
+			} catch (error) {
+				this.fault(this.session, error);
+				worker.abandon();
+			}
+		}
 	}
 
 	/** A hub that asks whether we took note of its cancels must first see the limit that follows from them. */
@@ -115,7 +125,8 @@ export class Tunnel implements SessionHandler {
 	}
 
 	fault(_session: Session, error: unknown): void {
-		this.#options.logger.error({ err: error }, 'a request failed inside the agent');
+		const leftOut = this.#faults.pass();
+		if (leftOut !== null) this.#options.logger.error({ err: error, leftOut }, 'a request failed inside the agent');
 	}
 
 	closed(_session: Session, error: Error | null): void {

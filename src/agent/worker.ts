@@ -5,6 +5,7 @@
 import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
+import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
 import type { Slot } from './slots.ts';
@@ -20,6 +21,8 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
+	/** For requests that no upstream can be sent. */
+	readonly unsendable: LogGate;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
 	settled(): void;
 }
@@ -76,7 +79,11 @@ export class Worker implements StreamHandler, UpstreamSink {
 			);
 		} catch (error) {
 			// The client refuses what it could not send without ambiguity; nothing has left.
-			this.#context.logger.warn({ requestId: request.requestId, reason: messageOf(error) }, 'request not sent');
+			const { logger, unsendable } = this.#context;
+			const leftOut = unsendable.pass();
+			if (leftOut !== null) {
+				logger.warn({ requestId: request.requestId, reason: messageOf(error), leftOut }, 'request not sent');
+			}
 			this.#refuse(new SlimeError('bad_request', 'The request cannot be sent to the upstream.'), true);
 			this.onReleased();
 			return;
@@ -88,6 +95,15 @@ export class Worker implements StreamHandler, UpstreamSink {
 		}
 		for (const chunk of early) this.#exchange.write(chunk);
 		if (this.#bodyEnded) this.#exchange.finish(this.#requestTrailers);
+	}
+
+	/** It could not be started for a reason of our own. */
+	abandon(): void {
+		this.#over = true;
+		this.#early = [];
+		this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+		if (this.#exchange === null) this.onReleased();
+		else this.#exchange.cancel();
 	}
 
 	// StreamHandler: from the hub
@@ -131,7 +147,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onInformation(status: number, raw: readonly string[]): void {
-		if (!this.#over && !this.#responded && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
+		if (this.#over || this.#responded || status === 101) return;
+		// Hints may be left out, and nothing else would hold up an upstream that sends them without end.
+		if (this.#stream.session.backlogged) return;
+		this.#stream.respond(tunnelResponse(status, raw), false);
 	}
 
 	onResponse(status: number, raw: readonly string[]): void {

@@ -5,9 +5,11 @@
  */
 
 import { protocolError } from './frame-parser.ts';
+import { FRAME_BYTES } from './frame-writer.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
 import { checkComplete, receiveBytes, receiveRequest, receiveResponse, receiveTrailers } from './message-rules.ts';
 import type { Outbound } from './outbound.ts';
+import type { PeerBudget } from './peer-budget.ts';
 import {
 	ConnectionError,
 	DEFAULT_WINDOW,
@@ -30,6 +32,8 @@ export interface ReceiverOptions {
 	readonly budget: WindowBudget;
 	/** The largest that the connection's window may become. */
 	readonly maxConnectionWindow: number;
+	/** Resets of streams without a response. */
+	readonly resets: PeerBudget;
 	/** How many streams the peer may have open. */
 	readonly mostStreams: () => number;
 	/** Server role: see SessionHandler.stream. */
@@ -65,6 +69,7 @@ export class Receiver {
 	/** A stream is over. */
 	left(stream: Stream): void {
 		this.streams.remove(stream);
+		if (stream.responded) this.#options.resets.earn();
 		stream.receiveWindow.close(this.#options.budget);
 		if (this.#reading === stream) this.#reading = null;
 	}
@@ -156,10 +161,11 @@ export class Receiver {
 		streams.lastOfPeer = id;
 		if (id > streams.refusedAbove) {
 			// Its body is passed over too.
+			this.#options.resets.spend();
 			streams.rememberReset(id);
 			return undefined;
 		}
-		if (streams.size >= mostStreams()) {
+		if (streams.size >= mostStreams() || this.#outbound.backlogged) {
 			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
 		}
@@ -168,14 +174,14 @@ export class Receiver {
 			if (selfDependent) throw selfDependence();
 			if (decoder.overflow) {
 				stream.respond([':status', '431'], true);
-				stream.reset(ErrorCode.NO_ERROR);
+				this.#resetForPeer(stream, ErrorCode.NO_ERROR);
 				return undefined;
 			}
 			receiveRequest(stream, fields, endStream);
 			stream.neverIndexed = decoder.neverIndexed;
 			const handler = accept(stream, fields, endStream);
 			if (handler) stream.handler = handler;
-			else stream.reset(ErrorCode.REFUSED_STREAM);
+			else this.#resetForPeer(stream, ErrorCode.REFUSED_STREAM);
 		} catch (error) {
 			this.#streamFault(stream, error);
 		}
@@ -256,7 +262,9 @@ export class Receiver {
 			started: code !== ErrorCode.REFUSED_STREAM,
 			message: `the peer reset the stream: ${errorCodeName(code)}`,
 		};
+		const isCancel = this.#session.role === 'server' && !stream.responded;
 		this.guard(stream, () => stream.fail(failure));
+		if (isCancel) this.#options.resets.spend();
 	}
 
 	/** For a stream, not for the connection. */
@@ -334,7 +342,16 @@ export class Receiver {
 	/** A reset that the peer brought about, so that one who asks for many without reading them is cut off. */
 	#answerWithReset(id: number, code: number): void {
 		this.reset(id, code);
-		this.#outbound.countAnswer();
+		this.#outbound.countAnswer(FRAME_BYTES.RST_STREAM);
+		this.#options.resets.spend();
+	}
+
+	/** The same for a stream that an owner need not hear of. */
+	#resetForPeer(stream: Stream, code: number): void {
+		if (stream.closed) return;
+		stream.reset(code);
+		this.#outbound.countAnswer(FRAME_BYTES.RST_STREAM);
+		this.#options.resets.spend();
 	}
 
 	#creditConnection(): void {
@@ -342,6 +359,7 @@ export class Receiver {
 		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, budget);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
+			this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
 			this.#outbound.schedule();
 		}
 	}

@@ -58,6 +58,8 @@ export class Stream {
 	/** What the peer lets us send; may be negative (RFC 9113 section 6.9.2). */
 	sendWindow: number;
 	readonly receiveWindow: ReceiveWindow;
+	/** Server role: a final response was begun. */
+	responded = false;
 	/** Of the message that is being received: its final header section was seen. */
 	headersSeen = false;
 	/** Its Content-Length, -1 if it has none or it does not bind (HEAD, 304). */
@@ -105,6 +107,7 @@ export class Stream {
 	/** Server role: a header section; 1xx ones may come before the final one. `:status` is first. */
 	respond(fields: FieldList, endStream: boolean): void {
 		if (!this.writable) return;
+		if ((fields[1] as string) >= '200') this.responded = true;
 		this.session.sendHeaders(this, fields, endStream);
 		if (endStream) {
 			this.#ending = true;

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -65,11 +66,14 @@ export class AgentLink implements Member, SessionHandler {
 	readonly #heartbeat: Heartbeat;
 	readonly #log: Logger;
 	readonly #left: (link: AgentLink) => void;
+	readonly #faults = new LogGate();
 	#waitingForRead: ReadListener[] = [];
 	/** Leases of cancelled requests, until the agent has said that it took note. */
 	#cancelled: Array<Lease<AgentLink>> = [];
 	#pingUnderWay = false;
 	#refused = false;
+	/** The agent has said so. */
+	#leaving = false;
 
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
@@ -165,6 +169,8 @@ export class AgentLink implements Member, SessionHandler {
 	}
 
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
+		if (this.#leaving) return;
+		this.#leaving = true;
 		this.#membership.drain();
 		this.#log.info({ reason: debugData || undefined }, 'the agent is leaving');
 	}
@@ -173,11 +179,18 @@ export class AgentLink implements Member, SessionHandler {
 		if (this.#waitingForRead.length === 0) return;
 		const listeners = this.#waitingForRead;
 		this.#waitingForRead = [];
-		for (const listener of listeners) listener.readDone();
+		for (const listener of listeners) {
+			try {
+				listener.readDone();
+			} catch (error) {
+				this.fault(this.session, error);
+			}
+		}
 	}
 
 	fault(_session: Session, error: unknown): void {
-		this.#log.error({ err: error }, 'a request failed inside the hub');
+		const leftOut = this.#faults.pass();
+		if (leftOut !== null) this.#log.error({ err: error, leftOut }, 'a request failed inside the hub');
 	}
 
 	closed(_session: Session, error: Error | null): void {

@@ -67,10 +67,17 @@ export class AppResponse {
 		}
 	}
 
-	/** A 1xx response (RFC 9110 section 15.2). */
+	/** A 1xx response (RFC 9110 section 15.2); left out for an app that does not read. */
 	information(section: FieldList): void {
 		const { socket } = this.#res;
-		if (socket === null || this.#res.headersSent || this.#req.httpVersion === '1.0' || section[1] === '100') return;
+		if (
+			socket === null ||
+			socket.writableNeedDrain ||
+			this.#res.headersSent ||
+			this.#req.httpVersion === '1.0' ||
+			section[1] === '100'
+		)
+			return;
 		let text = `HTTP/1.1 ${section[1]} ${section[1] === '103' ? 'Early Hints' : 'Information'}\r\n`;
 		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
 		socket.write(`${text}\r\n`, 'latin1');

@@ -7,7 +7,13 @@ import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
-import { type AgentVerdict, agentVerdict, appResponse, forwardableTrailers } from '../tunnel/fields.ts';
+import {
+	type AgentVerdict,
+	agentVerdict,
+	appResponse,
+	forwardableTrailers,
+	hasControlCharacters,
+} from '../tunnel/fields.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import { AppResponse } from './app-response.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
@@ -85,7 +91,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	// StreamHandler
 
 	information(_stream: Stream, section: FieldList): void {
-		if (!this.#over) this.#app.information(section);
+		if (!this.#over && !hasControlCharacters(section)) this.#app.information(section);
 	}
 
 	headers(stream: Stream, section: FieldList): void {
@@ -95,6 +101,12 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 		const verdict = status >= '400' ? agentVerdict(section) : null;
 		if (verdict !== null) {
 			this.#onVerdict(stream, verdict);
+			return;
+		}
+		if (hasControlCharacters(section)) {
+			this.#end();
+			stream.reset(ErrorCode.PROTOCOL_ERROR);
+			this.#owner.failed(new SlimeError('upstream_protocol', 'The response holds control characters.'));
 			return;
 		}
 		this.#owner.body.started();
@@ -116,7 +128,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	}
 
 	trailers(_stream: Stream, section: FieldList): void {
-		if (!this.#over) this.#trailers = forwardableTrailers(section);
+		if (!this.#over && !hasControlCharacters(section)) this.#trailers = forwardableTrailers(section);
 	}
 
 	end(stream: Stream): void {
