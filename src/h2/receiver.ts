@@ -174,7 +174,10 @@ export class Receiver {
 			if (selfDependent) throw selfDependence();
 			if (decoder.overflow) {
 				stream.respond([':status', '431'], true);
-				this.#resetForPeer(stream, ErrorCode.NO_ERROR);
+				// It is no work done that would pay for a reset.
+				if (stream.closed) this.#options.resets.spend();
+				else this.#resetForPeer(stream, ErrorCode.NO_ERROR);
+				this.#options.resets.spend();
 				return undefined;
 			}
 			receiveRequest(stream, fields, endStream);
