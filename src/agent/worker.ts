@@ -11,6 +11,7 @@ import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequ
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
+import { CANNOT_BE_SENT } from './upstream-errors.ts';
 
 /** 256 KiB of header bytes, which no upstream connection lets through more of, and the 32 that HTTP/2 counts for each field. */
 const MAX_RESPONSE_LIST = 640 * 1024;
@@ -79,12 +80,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 			);
 		} catch (error) {
 			// The client refuses what it could not send without ambiguity; nothing has left.
-			const { logger, unsendable } = this.#context;
-			const leftOut = unsendable.pass();
-			if (leftOut !== null) {
-				logger.warn({ requestId: request.requestId, reason: messageOf(error), leftOut }, 'request not sent');
-			}
-			this.#refuse(new SlimeError('bad_request', 'The request cannot be sent to the upstream.'), true);
+			this.#logUnsendable(error);
+			this.#refuse(new SlimeError('bad_request', CANNOT_BE_SENT), true);
 			this.onReleased();
 			return;
 		}
@@ -183,7 +180,9 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onFailure(error: SlimeError, started: boolean): void {
 		if (this.#over) return;
-		this.#context.logger.info({ error: error.code, reason: messageOf(error.cause ?? error) }, 'request failed');
+		const reason = messageOf(error.cause ?? error);
+		if (error.code === 'bad_request') this.#logUnsendable(error.cause ?? error);
+		else this.#context.logger.info({ error: error.code, reason }, 'request failed');
 		if (this.#responded) {
 			// What was cut must not look complete.
 			this.#over = true;
@@ -202,6 +201,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onReleased(): void {
 		this.#settle();
 		this.#slot.release();
+	}
+
+	#logUnsendable(error: unknown): void {
+		const { logger, unsendable } = this.#context;
+		const leftOut = unsendable.pass();
+		if (leftOut !== null) logger.warn({ reason: messageOf(error), leftOut }, 'request not sent');
 	}
 
 	#settle(): void {
