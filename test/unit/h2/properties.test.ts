@@ -1,0 +1,147 @@
+/** What must hold for any input: of frames in any order, in both roles, and of header lists under any table sizes. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { HpackDecoder } from '../../../src/h2/hpack-decoder.ts';
+import { HpackEncoder } from '../../../src/h2/hpack-encoder.ts';
+import { CLIENT_PREFACE, ConnectionError, ErrorCode } from '../../../src/h2/protocol.ts';
+import { feed } from '../../fuzz/target.ts';
+import { frame, GET, OK, POST, settingsFrame, uint32 } from '../../helpers/h2-peer.ts';
+
+const streamId = fc.oneof(fc.constantFrom(0, 1, 3, 5, 7, 9, 11, 2, 4), fc.nat(0x7fff_ffff));
+const number32 = fc.oneof(fc.constantFrom(0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 16_384, 65_535), fc.nat());
+const flags = fc.constantFrom(0, 1, 4, 5, 8, 9, 12, 13, 0x20, 0x24, 0x25, 0x2d, 0xff);
+const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
+
+/** Blocks that leave the table alone, so that each is right wherever it stands. */
+const block = fc.constantFrom(
+	...[
+		GET,
+		POST,
+		OK,
+		[':status', '103'],
+		[':status', '304'],
+		['x-trailer', 'y'],
+		[...POST, 'content-length', '3'],
+		['Bad', 'x'],
+	].map((fields) => Buffer.from(new HpackEncoder({ maxTableSize: 0 }).encode(fields)).subarray(1)),
+);
+
+const anyFrame = fc.oneof(
+	{ weight: 4, arbitrary: fc.tuple(flags, streamId, bytes(40)).map(([flag, id, body]) => frame(0, flag, id, body)) },
+	{
+		weight: 5,
+		arbitrary: fc.tuple(fc.constantFrom(4, 5), streamId, block).map(([flag, id, body]) => frame(1, flag, id, body)),
+	},
+	{ weight: 1, arbitrary: fc.tuple(flags, streamId, block).map(([flag, id, body]) => frame(1, flag, id, body)) },
+	{ weight: 1, arbitrary: fc.tuple(flags, streamId, bytes(6)).map(([flag, id, body]) => frame(2, flag, id, body)) },
+	{ weight: 2, arbitrary: fc.tuple(streamId, number32).map(([id, code]) => frame(3, 0, id, uint32(code >>> 0))) },
+	{
+		weight: 2,
+		arbitrary: fc.tuple(fc.integer({ min: 1, max: 9 }), number32).map(([id, value]) => settingsFrame(id, value >>> 0)),
+	},
+	{ weight: 1, arbitrary: fc.constant(frame(4, 1, 0)) },
+	{ weight: 1, arbitrary: fc.constantFrom(0, 1).map((flag) => frame(6, flag, 0, Buffer.alloc(8))) },
+	{
+		weight: 1,
+		arbitrary: fc
+			.tuple(number32, number32, bytes(9))
+			.map(([last, code, debug]) => frame(7, 0, 0, Buffer.concat([uint32(last >>> 0, code >>> 0), debug]))),
+	},
+	{ weight: 3, arbitrary: fc.tuple(streamId, number32).map(([id, value]) => frame(8, 0, id, uint32(value >>> 0))) },
+	{ weight: 1, arbitrary: fc.tuple(flags, streamId, bytes(9)).map(([flag, id, body]) => frame(9, flag, id, body)) },
+	{
+		weight: 1,
+		arbitrary: fc
+			.tuple(fc.nat(255), flags, streamId, bytes(20))
+			.map(([type, flag, id, body]) => frame(type, flag, id, body)),
+	},
+);
+
+/** The same bytes in pieces. */
+function cut(whole: Buffer, size: number): Buffer[] {
+	const pieces: Buffer[] = [];
+	for (let at = 0; at < whole.length; at += size) pieces.push(whole.subarray(at, at + size));
+	return pieces;
+}
+
+for (const role of ['server', 'client'] as const) {
+	test(`a ${role} that is fed any frames closes once, closes each stream once, tells nothing after an end and gives its windows back`, async () => {
+		await fc.assert(
+			fc.asyncProperty(
+				fc.array(anyFrame, { maxLength: 40 }),
+				fc.integer({ min: 1, max: 200 }),
+				fc.nat(3),
+				async (frames, size, pause) => {
+					const start = role === 'server' ? [CLIENT_PREFACE, settingsFrame()] : [settingsFrame()];
+					await feed(role, cut(Buffer.concat([...start, ...frames]), size), (chunk) => chunk % (pause + 1) === 0);
+				},
+			),
+			{ numRuns: 1500 },
+		);
+	});
+
+	test(`a ${role} that is fed any bytes does too`, async () => {
+		await fc.assert(
+			fc.asyncProperty(bytes(300), fc.integer({ min: 1, max: 50 }), fc.boolean(), async (noise, size, polite) => {
+				const start = role === 'server' ? [CLIENT_PREFACE, settingsFrame()] : [settingsFrame()];
+				await feed(role, cut(Buffer.concat([...(polite ? start : []), noise]), size), () => false);
+			}),
+			{ numRuns: 500 },
+		);
+	});
+}
+
+const name = fc.oneof(
+	fc.constantFrom(':path', ':status', 'content-type', 'x-a', 'x-b', 'cookie', 'authorization', 'date'),
+	fc.string({ minLength: 1, maxLength: 30 }).map((text) => Buffer.from(text).toString('latin1')),
+);
+const value = fc.oneof(
+	fc.constantFrom('', '/', '200', 'a', 'b'.repeat(100)),
+	bytes(60).map((text) => text.toString('latin1')),
+);
+const list = fc.array(fc.tuple(name, value), { maxLength: 12 }).map((pairs) => pairs.flat());
+
+test('header lists arrive as they were sent, whatever the table sizes become between them', () => {
+	const step = fc.record({
+		fields: list,
+		size: fc.option(fc.constantFrom(0, 32, 64, 100, 4096, 10_000), { nil: undefined }),
+	});
+	fc.assert(
+		fc.property(fc.array(step, { maxLength: 15 }), fc.boolean(), (steps, huffman) => {
+			const encoder = new HpackEncoder({ huffman, maxTableSize: 8192 });
+			const decoder = new HpackDecoder();
+			for (const { fields, size } of steps) {
+				if (size !== undefined) {
+					encoder.setPeerTableSize(size);
+					decoder.setMaxTableSize(size);
+				}
+				const block = Buffer.from(encoder.encode(fields));
+				assert.deepEqual(decoder.decode(block, 0, block.length), fields);
+			}
+		}),
+		{ numRuns: 2000 },
+	);
+});
+
+test('any block is a list within the limits or COMPRESSION_ERROR, and a table never outgrows its capacity', () => {
+	fc.assert(
+		fc.property(fc.array(bytes(80), { maxLength: 8 }), (blocks) => {
+			const decoder = new HpackDecoder({ maxListSize: 1000, maxFields: 20 });
+			try {
+				for (const noise of blocks) {
+					const fields = decoder.decode(noise, 0, noise.length);
+					assert.ok(fields.length <= 40 && fields.length % 2 === 0);
+					let size = 0;
+					for (let i = 0; i < fields.length; i += 2)
+						size += (fields[i] as string).length + (fields[i + 1] as string).length + 32;
+					assert.ok(size <= 1000);
+					assert.ok(decoder.table.size <= decoder.table.capacity && decoder.table.capacity <= 4096);
+				}
+			} catch (error) {
+				assert.ok(error instanceof ConnectionError && error.code === ErrorCode.COMPRESSION_ERROR, String(error));
+			}
+		}),
+		{ numRuns: 5000 },
+	);
+});
