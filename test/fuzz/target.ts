@@ -50,6 +50,7 @@ class Drain extends Duplex implements FrameSink {
 class Owner implements StreamHandler {
 	over = false;
 	closedCalls = 0;
+	#failed = false;
 	/** 0 answers at once, 1 echoes, 2 waits for the end, 3 never reads nor answers, 4 resets. */
 	readonly #mood: number;
 	readonly #role: Role;
@@ -98,8 +99,10 @@ class Owner implements StreamHandler {
 		if (this.#mood === 1) stream.end();
 	}
 
+	/** It may follow an end: the request was complete, and its response is not wanted or cannot be sent any more. */
 	failed(): void {
-		this.#isAlive();
+		assert.ok(!this.#failed && this.closedCalls === 0, 'a failure was told after the end of all');
+		this.#failed = true;
 		this.over = true;
 	}
 
@@ -121,6 +124,8 @@ export interface Outcome {
 	readonly closedEarly: boolean;
 	/** Chunks that it read. */
 	readonly read: number;
+	/** Requests that it accepted or made. */
+	readonly streams: number;
 }
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -191,5 +196,5 @@ export async function feed(
 	assert.equal(closedCalls, 1);
 	assert.ok(socket.atBoundary, 'the last frame was cut');
 	socket.destroy();
-	return { closedEarly, read };
+	return { closedEarly, read, streams: owners.length };
 }
