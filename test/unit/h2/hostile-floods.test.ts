@@ -376,19 +376,20 @@ describe('answers that nobody reads', () => {
 		await peer.settle();
 		const stream = accepted[0]?.stream;
 		stream?.respond(OK, false);
-		let empty = 0;
 		// 20,000 PINGs in all, read late but read; there is always more of the body waiting.
+		near.hold();
 		for (let i = 0; i < 200; i++) {
+			assert.equal(session.closed, false, `${session.error?.message} in round ${i}`);
 			while (stream?.write(Buffer.alloc(64 * 1024)));
-			near.hold();
 			peer.send(times(100, frame(FrameType.PING, 0, 0, Buffer.alloc(8))));
-			await new Promise((resolve) => setImmediate(resolve));
-			if (near.writableLength === 0 && i > 2) empty++;
+			for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+			// What is under way leaves, what was written behind it stays.
 			near.release();
-			await new Promise((resolve) => setImmediate(resolve));
+			near.hold();
+			for (let turns = 0; turns < 3; turns++) await new Promise((resolve) => setImmediate(resolve));
+			assert.ok(near.writableLength > 0);
 		}
 		assert.equal(session.closed, false, session.error?.message);
-		assert.ok(empty < 20, String(empty));
-		session.destroy();
+		near.destroy();
 	});
 });
