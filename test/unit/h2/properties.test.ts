@@ -13,7 +13,11 @@ const number32 = fc.oneof(fc.constantFrom(0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff
 const flags = fc.constantFrom(0, 1, 4, 5, 8, 9, 12, 13, 0x20, 0x24, 0x25, 0x2d, 0xff);
 const bytes = (maxLength: number) => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array));
 
-/** Blocks that leave the table alone, so that each is right wherever it stands. */
+/** A block that leaves the table alone, so that it is right wherever it stands. */
+function plain(fields: string[]): Buffer {
+	return Buffer.from(new HpackEncoder({ maxTableSize: 0 }).encode(fields));
+}
+
 const block = fc.constantFrom(
 	...[
 		GET,
@@ -24,7 +28,7 @@ const block = fc.constantFrom(
 		['x-trailer', 'y'],
 		[...POST, 'content-length', '3'],
 		['Bad', 'x'],
-	].map((fields) => Buffer.from(new HpackEncoder({ maxTableSize: 0 }).encode(fields))),
+	].map(plain),
 );
 
 const anyFrame = fc.oneof(
@@ -58,6 +62,38 @@ const anyFrame = fc.oneof(
 	},
 );
 
+const opened = fc.constantFrom(1, 3, 5, 7, 9);
+const request = fc.constantFrom(...[GET, POST, [...POST, 'content-length', '3']].map(plain));
+const response = fc.constantFrom(
+	...[OK, [':status', '103'], [':status', '304'], [...OK, 'content-length', '3']].map(plain),
+);
+const body = fc.constantFrom(...['', 'a', 'abc', 'x'.repeat(5000)].map((text) => Buffer.from(text)));
+const ends = fc.constantFrom(0, 0, 0, 1);
+
+/** Frames that a decent peer might send, if not in this order: so that sessions live long enough for the others to matter. */
+const plausible = (head: fc.Arbitrary<Buffer>, ids: fc.Arbitrary<number>) =>
+	fc.oneof(
+		fc.tuple(ends, ids, head).map(([end, id, block]) => frame(1, 4 | end, id, block)),
+		fc.tuple(ends, opened, body).map(([end, id, bytes]) => frame(0, end, id, bytes)),
+		opened.map((id) => frame(1, 5, id, plain(['x-trailer', 'y']))),
+		opened.map((id) => frame(3, 0, id, uint32(8))),
+		fc.tuple(fc.oneof(fc.constant(0), opened), fc.integer({ min: 0, max: 100_000 })).map(([id, by]) => {
+			// Only on a stream is an increment of 0 no end of everything.
+			return frame(8, 0, id, uint32(id === 0 ? by + 1 : by));
+		}),
+		fc.constantFrom(settingsFrame(4, 0), settingsFrame(4, 70_000), settingsFrame(1, 0), settingsFrame(5, 20_000)),
+		fc.constant(frame(6, 0, 0, Buffer.alloc(8))),
+	);
+const decent = {
+	server: plausible(request, fc.constantFrom(11, 13, 15, 17, 19)),
+	client: plausible(response, opened),
+};
+/** Five requests that are open when the rest comes. */
+const opening = {
+	server: [CLIENT_PREFACE, settingsFrame(), ...[1, 3, 5, 7, 9].map((id) => frame(1, 4, id, plain(POST)))],
+	client: [settingsFrame()],
+};
+
 /** The same bytes in pieces. */
 function cut(whole: Buffer, size: number): Buffer[] {
 	const pieces: Buffer[] = [];
@@ -70,14 +106,15 @@ for (const role of ['server', 'client'] as const) {
 		let streams = 0;
 		await fc.assert(
 			fc.asyncProperty(
-				fc.array(anyFrame, { maxLength: 40 }),
+				fc.array(fc.oneof({ weight: 15, arbitrary: decent[role] }, { weight: 1, arbitrary: anyFrame }), {
+					maxLength: 60,
+				}),
 				fc.integer({ min: 1, max: 200 }),
 				fc.nat(3),
 				async (frames, size, pause) => {
-					const start = role === 'server' ? [CLIENT_PREFACE, settingsFrame()] : [settingsFrame()];
 					const outcome = await feed(
 						role,
-						cut(Buffer.concat([...start, ...frames]), size),
+						cut(Buffer.concat([...opening[role], ...frames]), size),
 						(chunk) => chunk % (pause + 1) === 0,
 					);
 					streams += outcome.streams;
