@@ -9,6 +9,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import type { Slots } from './slots.ts';
 import { Worker, type WorkerContext } from './worker.ts';
@@ -40,6 +41,8 @@ export class Tunnel implements SessionHandler {
 	#announced: number;
 	#fresh: Worker[] = [];
 	readonly #faults = new LogGate();
+	/** Bytes received until the last read. */
+	#passed = 0;
 
 	constructor(options: TunnelOptions) {
 		this.#options = options;
@@ -98,6 +101,8 @@ export class Tunnel implements SessionHandler {
 	}
 
 	readDone(): void {
+		bytesPassed(this.session.received - this.#passed);
+		this.#passed = this.session.received;
 		if (this.#fresh.length === 0) return;
 		const fresh = this.#fresh;
 		this.#fresh = [];

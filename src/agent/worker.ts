@@ -7,6 +7,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
@@ -165,6 +166,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onBody(chunk: Buffer): boolean {
+		bytesPassed(chunk.length);
 		if (this.#over || this.#stream.write(chunk)) return true;
 		this.#paused = true;
 		return false;

@@ -1,5 +1,6 @@
 /** A hub or an agent as a process: runs until a signal, drains, ends. Does not know which of them it is. */
 import type { Logger } from '../shared/logger.ts';
+import { settleYoungGeneration } from '../shared/young-generation.ts';
 
 export interface Service {
 	/** Lets what is in progress finish; resolves when nothing is left open. */
@@ -14,6 +15,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
  * @returns the exit code
  */
 export async function serve(start: () => Promise<Service>, logger: Logger): Promise<number> {
+	settleYoungGeneration();
 	const { first, second } = signals();
 	const whole = async () => {
 		const service = await start();

@@ -25,6 +25,13 @@ export const RESET_BUDGET: Rate = { burst: 20_000, perSecond: 5000 };
  */
 export const OVERHEAD_BUDGET: Rate = { burst: 50_000, perSecond: 20_000 };
 
+/**
+ * The same for a peer that anybody may be, with thousands of connections at once: a gateway in front whose clients all go away comes
+ * to 2,000 cancels at once and 200 a second, beside one for each response that it got.
+ */
+export const STRANGERS_RESETS: Rate = { burst: 2000, perSecond: 200 };
+export const STRANGERS_OVERHEAD: Rate = { burst: 10_000, perSecond: 2000 };
+
 /** Bytes: window updates of at least this are paid for by the bytes that they ask for, and 2^31 of them overflow the window. */
 export const TINY_INCREMENT = 1024;
 

@@ -19,8 +19,8 @@ import {
 import { Scheduler } from './scheduler.ts';
 import type { Stream } from './stream.ts';
 
-/** A stream's turn while others wait (and while the peer allows no larger frame). */
-const TURN_BYTES = 16 * 1024;
+/** A stream's turn while others wait. Smaller ones cost more and help nobody: what is handed to the socket is bounded anyway. */
+const TURN_BYTES = 64 * 1024;
 
 export interface OutboundOwner {
 	/** Something was thrown while writing, or the peer leaves too much unread. */
@@ -141,20 +141,17 @@ export class Outbound {
 	/** Lets streams take turns until the socket has enough, the connection window is used up, or nothing is left. */
 	#fillWithData(): void {
 		const scheduler = this.#scheduler;
+		// An end takes no window, and must not wait for it.
+		for (let stream = scheduler.nextEnding(); stream !== undefined; stream = scheduler.nextEnding()) {
+			if (stream.sendable) stream.transmit(this.frames, 0);
+		}
 		let room = this.#unsentLimit - this.#socket.writableLength - this.frames.pending;
-		let turns = scheduler.size;
-		while (turns-- > 0 || scheduler.size > 0) {
+		while (room > 0 && this.#window > 0) {
 			const stream = scheduler.next();
 			if (stream === undefined) return;
 			if (!stream.sendable) continue;
-			if (stream.hasBytes && (room <= 0 || this.#window <= 0)) {
-				scheduler.add(stream);
-				// One round suffices to let those out that only end.
-				if (turns <= 0) return;
-				continue;
-			}
-			const frame = scheduler.size > 0 ? TURN_BYTES : this.maxFrameSize;
-			const sent = stream.transmit(this.frames, Math.min(frame, this.#window, Math.max(room, 1)));
+			const frame = scheduler.size > 0 ? Math.min(TURN_BYTES, this.maxFrameSize) : this.maxFrameSize;
+			const sent = stream.transmit(this.frames, Math.min(frame, this.#window, room));
 			this.#window -= sent;
 			room -= sent;
 			if (stream.sendable) scheduler.add(stream);

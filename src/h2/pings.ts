@@ -1,6 +1,8 @@
-/** PINGs of ours that are under way, with when they left (RFC 9113 section 6.7). */
+/** PINGs of ours that are under way, and the round trip that they measure (RFC 9113 section 6.7). */
 
 const MAX_UNDER_WAY = 64;
+/** The newest measurements, of which the smallest counts: the others waited behind something. */
+const SAMPLES = 8;
 
 interface Ping {
 	readonly sentAt: number;
@@ -9,7 +11,18 @@ interface Ping {
 
 export class Pings {
 	readonly #underWay = new Map<number, Ping>();
+	readonly #samples: number[] = [];
 	#number = 0;
+
+	/** The round trip in milliseconds; 0 before the first answer. */
+	get rtt(): number {
+		return this.#samples.length === 0 ? 0 : Math.min(...this.#samples);
+	}
+
+	/** None is under way. */
+	get idle(): boolean {
+		return this.#underWay.size === 0;
+	}
 
 	/** The payload of a new PING. Its answer is told to `answered`; the oldest silent ones are forgotten when there are many. */
 	send(answered: ((rtt: number) => void) | undefined): Buffer {
@@ -21,15 +34,15 @@ export class Pings {
 		return payload;
 	}
 
-	/** The round trip in milliseconds of the PING that this answers; null for an answer to none. */
-	answered(buffer: Buffer, start: number): number | null {
+	/** A PING was answered; without effect if it was none of these. */
+	answered(buffer: Buffer, start: number): void {
 		const number = buffer.readUInt32BE(start + 4);
 		const ping = this.#underWay.get(number);
-		if (ping === undefined || buffer.readUInt32BE(start) !== 0) return null;
+		if (ping === undefined || buffer.readUInt32BE(start) !== 0) return;
 		this.#underWay.delete(number);
-		const rtt = Math.max(0.01, performance.now() - ping.sentAt);
-		ping.answered?.(rtt);
-		return rtt;
+		const took = Math.max(0.01, performance.now() - ping.sentAt);
+		if (this.#samples.push(took) > SAMPLES) this.#samples.shift();
+		ping.answered?.(took);
 	}
 
 	clear(): void {

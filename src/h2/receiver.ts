@@ -76,14 +76,13 @@ export class Receiver {
 
 	/** All streams fail; handlers that throw hold up nothing. */
 	failAll(failure: StreamFailure): void {
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			try {
 				stream.fail(failure);
 			} catch (fault) {
 				this.#options.fault(fault);
 			}
 		}
-		this.window.close(this.#options.budget);
 	}
 
 	/** The peer's GOAWAY passed over the streams above `last` (RFC 9113 section 6.8). */
@@ -94,7 +93,7 @@ export class Receiver {
 			started: false,
 			message: `the peer is going away: ${errorCodeName(code)}`,
 		};
-		for (const stream of [...this.streams.values()]) {
+		for (const stream of this.streams.all()) {
 			if (stream.id > last) this.guard(stream, () => stream.fail(failure));
 		}
 	}
@@ -196,6 +195,7 @@ export class Receiver {
 		if (!window.receive(length)) {
 			throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the connection window allows');
 		}
+		if (window.idle) window.begin(performance.now());
 		// Connection credit returns on receipt: a stream whose reader is slow must not hold up the others.
 		if (window.read(length)) this.#creditConnection();
 		const stream = this.streams.get(id);
@@ -208,6 +208,7 @@ export class Receiver {
 			this.#breach(stream, new StreamError(ErrorCode.FLOW_CONTROL_ERROR, 'more DATA than the stream window allows'));
 		} else {
 			this.#reading = stream;
+			if (stream.receiveWindow.idle) stream.receiveWindow.begin(performance.now());
 		}
 	}
 
@@ -289,7 +290,7 @@ export class Receiver {
 
 	/** The peer's SETTINGS_INITIAL_WINDOW_SIZE changed by `delta` (RFC 9113 section 6.9.2). */
 	shiftSendWindows(delta: number): void {
-		for (const stream of this.streams.values()) {
+		for (const stream of this.streams.all()) {
 			stream.sendWindow += delta;
 			if (stream.sendWindow > MAX_WINDOW) {
 				throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, 'a stream window went over 2^31-1');
@@ -357,9 +358,10 @@ export class Receiver {
 		this.#options.resets.spend();
 	}
 
+	/** Its growth costs nothing: what is received lies in the windows of streams. */
 	#creditConnection(): void {
-		const { budget, maxConnectionWindow } = this.#options;
-		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, budget);
+		const { maxConnectionWindow } = this.#options;
+		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, null);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
 			this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);

@@ -1,38 +1,92 @@
-/** Turns between the streams that have something to send: round and round, a frame at a time. Knows no bytes. */
+/**
+ * Turns between the streams that have something to send. Those with little go ahead of those in the middle of much, so that a token
+ * does not wait for other streams' downloads; among equals it is round and round. Knows no bytes but their number.
+ */
 import type { Stream } from './stream.ts';
 
-export class Scheduler {
-	#ready: Stream[] = [];
+/** A stream with no more than this to send goes ahead. */
+const LITTLE_BYTES = 16 * 1024;
+/** So much may go ahead until a stream with more gets its turn all the same. */
+const AHEAD_BYTES = 64 * 1024;
+
+/** First in, first out, without moving what is in it. */
+class Line {
+	#streams: Stream[] = [];
 	#first = 0;
 
-	get size(): number {
-		return this.#ready.length - this.#first;
+	get length(): number {
+		return this.#streams.length - this.#first;
 	}
 
-	/** Puts a stream at the end of the round, once. */
-	add(stream: Stream): void {
-		if (stream.scheduled) return;
-		stream.scheduled = true;
-		this.#ready.push(stream);
+	push(stream: Stream): void {
+		this.#streams.push(stream);
 	}
 
-	/** The stream whose turn it is; it is out of the round until added again. */
-	next(): Stream | undefined {
-		const stream = this.#ready[this.#first];
+	shift(): Stream | undefined {
+		const stream = this.#streams[this.#first];
 		if (stream === undefined) return undefined;
 		this.#first++;
-		stream.scheduled = false;
-		if (this.#first === this.#ready.length) this.#ready.length = this.#first = 0;
+		if (this.#first === this.#streams.length) this.#streams.length = this.#first = 0;
 		else if (this.#first >= 256) {
-			this.#ready.splice(0, this.#first);
+			this.#streams.splice(0, this.#first);
 			this.#first = 0;
 		}
 		return stream;
 	}
 
 	clear(): void {
-		for (const stream of this.#ready) stream.scheduled = false;
-		this.#ready = [];
+		for (let i = this.#first; i < this.#streams.length; i++) (this.#streams[i] as Stream).scheduled = false;
+		this.#streams = [];
 		this.#first = 0;
 	}
+}
+
+export class Scheduler {
+	/** Without bytes: they only end. */
+	readonly #ending = new Line();
+	readonly #little = new Line();
+	readonly #much = new Line();
+	/** Bytes that went ahead since the last turn of a stream with more. */
+	#ahead = 0;
+
+	get size(): number {
+		return this.#ending.length + this.#little.length + this.#much.length;
+	}
+
+	/** Puts a stream at the end of its line, once. */
+	add(stream: Stream): void {
+		if (stream.scheduled) return;
+		stream.scheduled = true;
+		const bytes = stream.queued;
+		if (bytes === 0) this.#ending.push(stream);
+		else if (bytes <= LITTLE_BYTES) this.#little.push(stream);
+		else this.#much.push(stream);
+	}
+
+	/** A stream that needs no window to end; it is out of its line. */
+	nextEnding(): Stream | undefined {
+		return taken(this.#ending.shift());
+	}
+
+	/** The stream whose turn it is to send bytes; it is out of its line until added again. */
+	next(): Stream | undefined {
+		if (this.#little.length > 0 && (this.#much.length === 0 || this.#ahead < AHEAD_BYTES)) {
+			const stream = taken(this.#little.shift());
+			if (stream !== undefined) this.#ahead += stream.queued;
+			return stream;
+		}
+		this.#ahead = 0;
+		return taken(this.#much.shift());
+	}
+
+	clear(): void {
+		this.#ending.clear();
+		this.#little.clear();
+		this.#much.clear();
+	}
+}
+
+function taken(stream: Stream | undefined): Stream | undefined {
+	if (stream !== undefined) stream.scheduled = false;
+	return stream;
 }

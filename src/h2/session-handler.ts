@@ -42,9 +42,9 @@ export interface SessionOptions {
 	/** The connection's receive window: at the start (16 MiB) and at most (64 MiB). */
 	readonly connectionWindow?: number;
 	readonly maxConnectionWindow?: number;
-	/** A stream's receive window at most (16 MiB). */
+	/** A stream's receive window at most (32 MiB). */
 	readonly maxStreamWindow?: number;
-	/** Growth of this connection's windows (64 MiB), within `processBudget` if there is one. */
+	/** Growth of all streams' windows together (64 MiB), within `processBudget` if there is one. */
 	readonly windowBudget?: number;
 	readonly processBudget?: WindowBudget;
 	/** Most bytes handed to the socket and not yet sent (256 KiB). */

@@ -46,8 +46,6 @@ export class Session implements FrameListener, OutboundOwner {
 	readonly remote: Settings = initialSettings();
 	/** What we announced and the peer has acknowledged. */
 	readonly local: Settings = initialSettings();
-	/** The round trip in milliseconds: the smallest that a PING measured; 0 before the first answer. */
-	rtt = 0;
 	/** Bytes received so far: a sign of life. */
 	received = 0;
 
@@ -72,7 +70,7 @@ export class Session implements FrameListener, OutboundOwner {
 		this.role = role;
 		this.socket = socket;
 		this.#handler = handler;
-		this.#maxStreamWindow = options.maxStreamWindow ?? 16 * MiB;
+		this.#maxStreamWindow = options.maxStreamWindow ?? 32 * MiB;
 		this.#budget = new WindowBudget(options.windowBudget ?? 64 * MiB, options.processBudget);
 		const encoder = new HpackEncoder(options.neverIndexed ? { neverIndexed: options.neverIndexed } : {});
 		this.#outbound = new Outbound(socket, encoder, options.unsentLimit ?? 256 * 1024, this);
@@ -124,6 +122,11 @@ export class Session implements FrameListener, OutboundOwner {
 	/** Streams that are open or half-closed. */
 	get openStreams(): number {
 		return this.#receiver.streams.size;
+	}
+
+	/** The round trip in milliseconds, as the last PINGs measured it; 0 before the first answer. */
+	get rtt(): number {
+		return this.#pings.rtt;
 	}
 
 	/** Writes that left after the socket had been stuck: a sign of life. */
@@ -261,7 +264,9 @@ export class Session implements FrameListener, OutboundOwner {
 	}
 
 	creditStream(stream: Stream): void {
-		const increment = stream.receiveWindow.credit(
+		const window = stream.receiveWindow;
+		const before = window.size;
+		const increment = window.credit(
 			performance.now(),
 			this.rtt,
 			Math.min(STREAM_WINDOW, Math.floor(ALL_STREAM_WINDOWS / this.openStreams)),
@@ -272,6 +277,8 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#outbound.frames.windowUpdate(stream.id, increment);
 		this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
 		this.#outbound.schedule();
+		// What grows is in use: so the round trip by which it grows is measured while it is.
+		if (window.size > before && this.#pings.idle) this.ping();
 	}
 
 	drained(stream: Stream): void {
@@ -364,7 +371,7 @@ export class Session implements FrameListener, OutboundOwner {
 		Object.assign(this.local, settings);
 		this.#parser.setLimits(settings);
 		const delta = this.local.initialWindowSize - before;
-		if (delta !== 0) for (const stream of this.#receiver.streams.values()) stream.receiveWindow.shift(delta);
+		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.receiveWindow.shift(delta);
 		const next = this.#announced.next();
 		if (next !== null) this.#announce(next);
 		this.#handler.settingsAcknowledged?.(this);
@@ -380,8 +387,7 @@ export class Session implements FrameListener, OutboundOwner {
 	}
 
 	onPong(buffer: Buffer, start: number): void {
-		const rtt = this.#pings.answered(buffer, start);
-		if (rtt !== null && (this.rtt === 0 || rtt < this.rtt)) this.rtt = rtt;
+		this.#pings.answered(buffer, start);
 	}
 
 	onGoaway(last: number, code: number, debugData: string): void {

@@ -43,8 +43,8 @@ export interface StreamHandler {
 	closed?(stream: Stream): void;
 }
 
-/** write() asks its caller to pause from here on, and drain() comes at half of it. */
-const HIGH_WATER = 256 * 1024;
+/** write() asks its caller to pause from here on, and drain() comes at half of it: the socket has more, so none runs dry. */
+const HIGH_WATER = 64 * 1024;
 
 export class Stream {
 	readonly id: number;
@@ -53,6 +53,8 @@ export class Stream {
 	state: StreamState = StreamState.OPEN;
 	/** Names of the last received field section that may not enter a compression table (RFC 7541 section 7.1.3). */
 	neverIndexed: string[] | null = null;
+	/** For the table of streams. */
+	nextInChain: Stream | null = null;
 	/** In the session's round of senders. */
 	scheduled = false;
 	/** What the peer lets us send; may be negative (RFC 9113 section 6.9.2). */
@@ -161,11 +163,6 @@ export class Stream {
 		if (this.state !== StreamState.OPEN && this.state !== StreamState.HALF_CLOSED_REMOTE) return false;
 		if (this.#queue.bytes > 0) return this.sendWindow > 0;
 		return this.#ending;
-	}
-
-	/** For the session: whether a turn would use connection window. */
-	get hasBytes(): boolean {
-		return this.#queue.bytes > 0;
 	}
 
 	/** For the session: writes one frame of at most `limit` payload bytes; the payload's size. */

@@ -19,10 +19,13 @@ export class WindowBudget {
 		return this.#used;
 	}
 
-	/** Takes up to `bytes` and says how many it got. */
-	take(bytes: number): number {
-		let got = Math.max(0, Math.min(bytes, this.#limit - this.#used));
-		if (this.#parent) got = this.#parent.take(got);
+	/**
+	 * Takes up to `bytes` and says how many it got.
+	 * @param share of the budget that may be in use then
+	 */
+	take(bytes: number, share = 1): number {
+		let got = Math.max(0, Math.min(bytes, this.#limit * share - this.#used));
+		if (this.#parent) got = this.#parent.take(got, share);
 		this.#used += got;
 		return got;
 	}
@@ -33,8 +36,19 @@ export class WindowBudget {
 	}
 }
 
-/** Growth stops at this many round trips' worth of what arrives. */
+/** Credit goes out when half of a window was read, or this much: what is held back would be missing on a long link. */
+const MOST_HELD_BACK = 1024 * 1024;
+/** A window is made as large as what comes in so many round trips: the rate is measured over half a window, and may rise. */
 const ROUND_TRIPS = 2;
+/** A burst is no long measurement: so many times its size is what a window becomes at once. */
+const MOST_GROWTH = 256;
+/** Milliseconds: what came in one read came in no time, which is no rate. */
+const SHORTEST_MS = 0.25;
+/** Buffers on the way take this much for a reader that has stalled long ago: what it has read until then proves nothing. */
+const PROVEN_BYTES = 16 * 1024 * 1024;
+/** How much of the budget may be in use by growth; the rest is for windows that are not at their floor yet. */
+const SHARE = 3 / 4;
+const UNPROVEN_SHARE = 1 / 2;
 
 export class ReceiveWindow {
 	/** What the peer may have in flight and unread when all credit is out. */
@@ -44,11 +58,26 @@ export class ReceiveWindow {
 	/** Read, and not yet given back. */
 	#returned = 0;
 	#grown = 0;
+	/** When the bytes began to arrive over which the rate is measured; 0 while there are none. */
 	#since = 0;
+	/** Read since then. */
+	#measured = 0;
+	/** Read in all. */
+	#read = 0;
 
 	constructor(size: number, available = size) {
 		this.size = size;
 		this.available = available;
+	}
+
+	/** Whether begin() is due. */
+	get idle(): boolean {
+		return this.#since === 0;
+	}
+
+	/** Bytes arrived; from now on the rate is measured at which they are read. `now` in milliseconds. */
+	begin(now: number): void {
+		this.#since = now;
 	}
 
 	/** Accounts for bytes that arrived; false if the peer sent more than it may. */
@@ -60,7 +89,9 @@ export class ReceiveWindow {
 	/** Bytes were read: true when enough came together that credit should go out. */
 	read(bytes: number): boolean {
 		this.#returned += bytes;
-		return this.#returned * 2 >= this.size;
+		this.#measured += bytes;
+		this.#read += bytes;
+		return this.#returned >= Math.min(this.size / 2, MOST_HELD_BACK);
 	}
 
 	/**
@@ -68,20 +99,33 @@ export class ReceiveWindow {
 	 * @param floor a size to grow to at once: a window may start small for messages that stay small
 	 * @param now milliseconds
 	 * @param rtt the link's round trip in milliseconds; 0 if it is not known yet
+	 * @param budget where growth comes from; null if it costs nothing
 	 */
-	credit(now: number, rtt: number, floor: number, max: number, budget: WindowBudget): number {
-		const quick = rtt > 0 && this.#since > 0 && now - this.#since < ROUND_TRIPS * rtt;
-		this.#since = now;
-		let increment = this.#returned;
+	credit(now: number, rtt: number, floor: number, max: number, budget: WindowBudget | null): number {
+		const fitting = this.#fitting(now, rtt);
+		const increment = this.#returned;
 		this.#returned = 0;
-		const target = quick ? Math.min(max, Math.max(floor, 2 * this.size)) : floor;
-		if (this.size < target) {
-			const growth = budget.take(target - this.size);
-			this.#grown += growth;
-			this.size += growth;
-			increment += growth;
-		}
-		return this.#grant(increment);
+		const growth =
+			this.#grow(Math.min(max, floor), 1, budget) +
+			this.#grow(Math.min(max, fitting), this.#read < PROVEN_BYTES ? UNPROVEN_SHARE : SHARE, budget);
+		return this.#grant(increment + growth);
+	}
+
+	#grow(target: number, share: number, budget: WindowBudget | null): number {
+		const wanted = Math.floor(target) - this.size;
+		if (wanted <= 0) return 0;
+		const growth = budget ? budget.take(wanted, share) : wanted;
+		if (budget) this.#grown += growth;
+		this.size += growth;
+		return growth;
+	}
+
+	/** The size that fits what was measured, 0 if that was not enough. */
+	#fitting(now: number, rtt: number): number {
+		if (this.#since === 0 || this.#measured * 2 < this.size) return 0;
+		const rate = this.#measured / Math.max(now - this.#since, SHORTEST_MS);
+		this.#since = this.#measured = 0;
+		return Math.min(ROUND_TRIPS * rtt * rate, MOST_GROWTH * this.size);
 	}
 
 	/** Raises the size at once, outside any budget; the increment to send. */

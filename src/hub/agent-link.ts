@@ -8,6 +8,7 @@ import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
@@ -68,6 +69,8 @@ export class AgentLink implements Member, SessionHandler {
 	readonly #left: (link: AgentLink) => void;
 	readonly #faults = new LogGate();
 	#waitingForRead: ReadListener[] = [];
+	/** Bytes received until the last read. */
+	#passed = 0;
 	/** Leases of cancelled requests, until the agent has said that it took note. */
 	#cancelled: Array<Lease<AgentLink>> = [];
 	#pingUnderWay = false;
@@ -176,6 +179,8 @@ export class AgentLink implements Member, SessionHandler {
 	}
 
 	readDone(): void {
+		bytesPassed(this.session.received - this.#passed);
+		this.#passed = this.session.received;
 		if (this.#waitingForRead.length === 0) return;
 		const listeners = this.#waitingForRead;
 		this.#waitingForRead = [];

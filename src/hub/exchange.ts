@@ -2,7 +2,6 @@
  * Relays one admitted request over one stream of an agent's tunnel and its response back to the app.
  * Owns the lease from the start to its return, and the truth about ends: what was cut never looks complete.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
@@ -15,15 +14,14 @@ import {
 	hasControlCharacters,
 } from '../tunnel/fields.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
-import { AppResponse } from './app-response.ts';
-import type { Deadlines, Timed } from './deadlines.ts';
+import type { AppRequest } from './app-request.ts';
+import { type Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** Whoever admitted the request; hears how this try ended, once. */
 export interface ExchangeOwner {
-	readonly req: IncomingMessage;
-	readonly res: ServerResponse;
+	readonly app: AppRequest;
 	readonly body: RequestBody;
 	/** It certainly did not start, nothing was answered, and its body is still here: it may go to another agent. */
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void;
@@ -33,13 +31,12 @@ export interface ExchangeOwner {
 	done(outcome: 'complete' | 'cut', reason?: string): void;
 }
 
-export class Exchange implements StreamHandler, ReadListener, Timed {
-	readonly since = performance.now();
+export class Exchange extends Timed implements StreamHandler, ReadListener {
 	readonly link: AgentLink;
 	readonly #owner: ExchangeOwner;
 	readonly #lease: Lease<AgentLink>;
 	readonly #deadlines: Deadlines;
-	readonly #app: AppResponse;
+	readonly #app: AppRequest;
 	#stream: Stream | null = null;
 	/** The response's field section until it is sent: with the first bytes, or when all frames of one read are told. */
 	#head: FieldList | null = null;
@@ -48,15 +45,15 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	#sent = false;
 	/** Bytes that the app's socket could not take yet. */
 	#unread = 0;
-	#listensForDrain = false;
 	#over = false;
 
 	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines) {
+		super();
 		this.#owner = owner;
 		this.#lease = lease;
 		this.link = lease.member;
 		this.#deadlines = deadlines;
-		this.#app = new AppResponse(owner.req, owner.res);
+		this.#app = owner.app;
 	}
 
 	start(section: FieldList): void {
@@ -81,7 +78,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	}
 
 	/** Deadlines: the first byte is too late. */
-	expired(): void {
+	override expired(): void {
 		if (this.#over) return;
 		this.#end();
 		this.#stream?.reset(ErrorCode.CANCEL);
@@ -91,7 +88,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 	// StreamHandler
 
 	information(_stream: Stream, section: FieldList): void {
-		if (!this.#over && !hasControlCharacters(section)) this.#app.information(section);
+		if (!this.#over && !hasControlCharacters(section)) this.#app.inform(section);
 	}
 
 	headers(stream: Stream, section: FieldList): void {
@@ -137,7 +134,7 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 		this.#writeHead();
 		const first = this.#first;
 		this.#end();
-		this.#app.end(first, this.#trailers);
+		this.#app.finish(first, this.#trailers);
 		body.stop();
 		// The upstream answered without reading all of the request: nobody wants the rest of it.
 		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
@@ -210,13 +207,13 @@ export class Exchange implements StreamHandler, ReadListener, Timed {
 			return;
 		}
 		this.#unread += chunk.length;
-		if (this.#listensForDrain) return;
-		this.#listensForDrain = true;
-		this.#owner.res.on('drain', () => {
-			const bytes = this.#unread;
-			this.#unread = 0;
-			stream.consume(bytes);
-		});
+	}
+
+	/** The app has taken what it could not take before. */
+	responseDrained(): void {
+		const bytes = this.#unread;
+		this.#unread = 0;
+		this.#stream?.consume(bytes);
 	}
 
 	#cut(reason: string): void {

@@ -2,14 +2,13 @@
  * Admits one app request: who is asking, for what, and which agent takes it now or later.
  * Knows HTTP and the dispatcher; what happens on a tunnel is the exchange's business.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AppAuth } from '../auth/app-auth.ts';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { type AgentVerdict, tunnelRequest } from '../tunnel/fields.ts';
 import type { AgentLink } from './agent-link.ts';
-import { answerError } from './answer.ts';
+import type { AppRequest, ResponseListener } from './app-request.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Dispatcher, Lease, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
@@ -27,10 +26,6 @@ export interface GatewayOptions {
 	readonly firstByteTimeout: number;
 	readonly logger: Logger;
 }
-
-/** Where the admission of a response is found when the response closes; spares a closure for every request. */
-const ADMISSION = Symbol('admission');
-type AdmittedResponse = ServerResponse & { [ADMISSION]?: Admission };
 
 export class Gateway {
 	readonly options: GatewayOptions;
@@ -63,38 +58,31 @@ export class Gateway {
 		if (--this.#active === 0) this.#whenIdle?.();
 	}
 
-	/** Serves a request. @param asksFirst it said Expect: 100-continue */
-	handle(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void {
-		// A pipelined request waits for the response before it: unsafe ones may not overtake (RFC 9112 section 9.3.2).
-		if (res.socket === null) {
-			res.once('socket', () => this.handle(req, res, asksFirst));
-			return;
-		}
-		const requestId = requestIdOf(req.headers['x-request-id']) ?? newRequestId();
+	/** Serves a request, or answers it with an error. */
+	handle(app: AppRequest): void {
+		const requestId = requestIdOf(app.field('x-request-id')) ?? newRequestId();
 		let admission: Admission;
 		try {
-			admission = this.#admit(req, res, requestId, asksFirst);
+			admission = this.#admit(app, requestId);
 		} catch (error) {
-			this.#refuse(req, res, error, requestId);
+			this.#refuse(app, error, requestId);
 			return;
 		}
 		admission.begin();
 	}
 
-	#admit(req: IncomingMessage, res: ServerResponse, requestId: string, asksFirst: boolean): Admission {
-		const method = req.method ?? '';
-		const url = req.url ?? '';
-		if (req.rawHeaders.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
+	#admit(app: AppRequest, requestId: string): Admission {
+		const { method, target: url, fields } = app;
+		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
 		if (method === 'TRACE' || method === 'CONNECT') throw new SlimeError('method_not_allowed');
-		const { headers } = req;
-		const verdict = this.options.appAuth.check(single(headers['slime-app-password']), headers.authorization);
+		const verdict = this.options.appAuth.check(app.field('slime-app-password'), app.field('authorization'));
 		if (verdict === 'refused') throw new SlimeError('unauthorized');
 		const section = tunnelRequest(
-			{ method, url, rawHeaders: req.rawHeaders },
+			{ method, url, rawHeaders: fields, authority: app.authority },
 			{
-				address: req.socket.remoteAddress ?? 'unknown',
-				secure: 'encrypted' in req.socket,
-				httpVersion: req.httpVersion,
+				address: app.address,
+				secure: app.secure,
+				httpVersion: app.version,
 				requestId,
 				dropAuthorization: verdict === 'bearer',
 			},
@@ -102,28 +90,25 @@ export class Gateway {
 		const target = section[section[4] === ':authority' ? 7 : 5] ?? '';
 		if (target.startsWith(OWN_PATHS)) throw new SlimeError('not_found');
 		if (this.draining) throw new SlimeError('draining');
-		return new Admission(this, req, res, section, target, requestId, asksFirst);
+		return new Admission(this, app, section, target, requestId);
 	}
 
-	#refuse(req: IncomingMessage, res: ServerResponse, error: unknown, requestId: string): void {
+	#refuse(app: AppRequest, error: unknown, requestId: string): void {
 		const { logger } = this.options;
 		let told: SlimeError;
 		if (error instanceof SlimeError) {
 			told = error;
-			logger.debug({ requestId, method: req.method, error: told.code, status: told.status }, 'request refused');
+			logger.debug({ requestId, method: app.method, error: told.code, status: told.status }, 'request refused');
 		} else {
 			logger.error({ requestId, err: error }, 'a request failed inside the hub');
 			told = new SlimeError('internal');
 		}
-		// Whoever sends what cannot be understood might mean something else by what follows it.
-		if (told.code === 'bad_request' || told.code === 'headers_too_large') res.setHeader('connection', 'close');
-		answerError(req, res, told, requestId);
+		app.refuse(told, requestId);
 	}
 }
 
-class Admission implements ExchangeOwner, Waiter<AgentLink> {
-	readonly req: IncomingMessage;
-	readonly res: ServerResponse;
+class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
+	readonly app: AppRequest;
 	readonly body: RequestBody;
 	readonly #gateway: Gateway;
 	readonly #section: FieldList;
@@ -140,33 +125,22 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 	#verdict: AgentVerdict | null = null;
 	#over = false;
 
-	constructor(
-		gateway: Gateway,
-		req: IncomingMessage,
-		res: AdmittedResponse,
-		section: FieldList,
-		target: string,
-		requestId: string,
-		asksFirst: boolean,
-	) {
+	constructor(gateway: Gateway, app: AppRequest, section: FieldList, target: string, requestId: string) {
 		this.#gateway = gateway;
-		this.req = req;
-		this.res = res;
+		this.app = app;
 		this.#section = section;
 		this.#requestId = requestId;
-		const { headers } = req;
 		const { queue } = gateway.options;
 		const query = target.indexOf('?');
 		this.#wanted = {
-			scope: single(headers['slime-scope']) || undefined,
+			scope: app.field('slime-scope') || undefined,
 			path: query < 0 ? target : target.slice(0, query),
-			affinity: single(headers['slime-affinity']) || undefined,
+			affinity: app.field('slime-affinity') || undefined,
 		};
-		this.#waits = wantsToWait(single(headers['slime-block']), queue.mode);
-		this.#queueTimeout = queueTimeout(single(headers['slime-queue-timeout']), queue.timeout);
-		this.body = new RequestBody(req, gateway.held, asksFirst ? () => res.writeContinue() : null);
-		res[ADMISSION] = this;
-		res.on('close', onResponseClosed);
+		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
+		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
+		this.body = new RequestBody(app, gateway.held);
+		app.listen(this);
 		gateway.began();
 	}
 
@@ -184,7 +158,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 		const ticket = this.#gateway.options.dispatcher.wait(
 			this.#wanted,
 			{
-				urgency: urgencyOf(single(this.req.headers.priority)),
+				urgency: urgencyOf(this.app.field('priority')),
 				timeout: Math.max(0, this.#queueTimeout - waited),
 				seq: this.#seq,
 			},
@@ -231,11 +205,17 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 	failed(error: SlimeError): void {
 		if (this.#over) return;
 		this.#finish(error.code, error.message);
-		answerError(this.req, this.res, error, this.#requestId);
+		this.app.refuse(error, this.#requestId);
 	}
 
 	done(outcome: 'complete' | 'cut', reason?: string): void {
 		this.#finish(outcome, reason);
+	}
+
+	// ResponseListener
+
+	responseDrained(): void {
+		this.#exchange?.responseDrained();
 	}
 
 	/** The app's side is over, for whatever reason. */
@@ -257,10 +237,10 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 		logger[level](
 			{
 				requestId: this.#requestId,
-				method: this.req.method,
+				method: this.app.method,
 				path: this.#wanted.path,
 				agent: this.#exchange?.link.identity.agentId,
-				status: this.res.headersSent ? this.res.statusCode : undefined,
+				status: this.app.status,
 				outcome,
 				reason,
 				ms: Math.round(performance.now() - this.#began),
@@ -268,15 +248,6 @@ class Admission implements ExchangeOwner, Waiter<AgentLink> {
 			'request',
 		);
 	}
-}
-
-function onResponseClosed(this: AdmittedResponse): void {
-	this[ADMISSION]?.responseClosed();
-}
-
-/** The value of a field that may come once; joined by Node if it came more often. */
-function single(value: string | string[] | undefined): string | undefined {
-	return typeof value === 'string' ? value : value?.[0];
 }
 
 function wantsToWait(block: string | undefined, mode: 'header' | 'always'): boolean {

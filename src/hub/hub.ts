@@ -50,7 +50,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		logger,
 	});
 	const listener = new Listener(options, {
-		request: (req, res, asksFirst) => gateway.handle(req, res, asksFirst),
+		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 	});
 	const bound = await listener.listen(options.host, options.port);

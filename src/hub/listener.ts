@@ -1,25 +1,34 @@
 /**
- * The hub's public sockets: TCP or TLS, limits for strangers, HTTP/1.1 parsed by node:http, malformed requests refused.
- * Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
+ * The hub's public sockets: TCP or TLS, limits for strangers, HTTP/1.1 parsed by node:http, malformed requests refused, HTTP/2 by ALPN
+ * or by its preface. Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { loadServerTls } from '../tls/contexts.ts';
 import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import type { AppRequest } from './app-request.ts';
+import { AppSessions } from './app-sessions.ts';
+import { tellVersion } from './first-bytes.ts';
+import { Http1App } from './http1-app.ts';
 import type { HubOptions } from './options.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
+const MAX_FIELDS = 1000;
+/** For the request headers, and for a connection that says nothing at all. */
 const HEADERS_TIMEOUT = 15_000;
 const KEEP_ALIVE_TIMEOUT = 75_000;
 const CHECK_INTERVAL = 1000;
 const TLS_HANDSHAKE_TIMEOUT = 15_000;
 
+const NOTHING = Buffer.alloc(0);
+
 export interface ListenerHandler {
-	request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void;
+	request(app: AppRequest): void;
 	/** An agent asks for a tunnel. */
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
@@ -30,6 +39,11 @@ export class Listener {
 	readonly #server: Server;
 	readonly #handler: ListenerHandler;
 	readonly #log: Logger;
+	readonly #sessions: AppSessions;
+	/** What node:http does with a connection. */
+	readonly #serveHttp1: (socket: Socket) => void;
+	/** Connections that have not said yet which version of HTTP they speak. */
+	readonly #silent = new Set<Socket>();
 	readonly #perAddress = new Map<string, number>();
 	readonly #maxPerAddress: number;
 
@@ -54,18 +68,31 @@ export class Listener {
 			? createSecureServer({
 					...tls,
 					...limits,
-					ALPNProtocols: ['http/1.1'],
+					ALPNProtocols: ['h2', 'http/1.1'],
 					handshakeTimeout: TLS_HANDSHAKE_TIMEOUT,
 				})
 			: createServer(limits);
 		const server = this.#server;
+		const arrival = tls ? 'secureConnection' : 'connection';
+		const [serveHttp1] = server.listeners(arrival);
+		server.removeAllListeners(arrival);
+		this.#serveHttp1 = (socket) => serveHttp1?.call(server, socket);
+		server.on(arrival, (socket: Socket) => this.#arrive(socket));
+		this.#sessions = new AppSessions({
+			request: (app) => handler.request(app),
+			logger: options.logger,
+			settingsTimeout: HEADERS_TIMEOUT,
+			idleTimeout: KEEP_ALIVE_TIMEOUT,
+			maxHeaderBytes: MAX_HEADER_BYTES,
+			maxFields: MAX_FIELDS,
+		});
 		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
 		server.maxHeadersCount = 0;
 		server.maxConnections = options.maxConnections;
-		server.on('request', (req, res) => handler.request(req, res, false));
-		server.on('checkContinue', (req, res) => handler.request(req, res, true));
+		server.on('request', (req, res) => this.#request(req, res, false));
+		server.on('checkContinue', (req, res) => this.#request(req, res, true));
 		// RFC 9110 section 10.1.1: an expectation that is not understood may be ignored.
-		server.on('checkExpectation', (req, res) => handler.request(req, res, false));
+		server.on('checkExpectation', (req, res) => this.#request(req, res, false));
 		server.on('connect', (_req, socket) => refuseUpgrade(socket, new SlimeError('method_not_allowed')));
 		server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
@@ -90,11 +117,36 @@ export class Listener {
 	close(): void {
 		this.#server.close();
 		this.#server.closeIdleConnections();
+		this.#sessions.drain();
+		for (const socket of this.#silent) socket.destroy();
 	}
 
 	/** Cuts what is left. */
 	destroy(): void {
 		this.#server.closeAllConnections();
+		this.#sessions.destroy();
+	}
+
+	/** A connection that said something, or has chosen by ALPN, is served; one that says nothing is ended. */
+	#arrive(socket: Socket): void {
+		const secure = socket instanceof TLSSocket;
+		if (secure && socket.alpnProtocol === 'h2') {
+			this.#sessions.accept(socket, NOTHING, true);
+			return;
+		}
+		this.#silent.add(socket);
+		tellVersion(socket, HEADERS_TIMEOUT, (spoken, head) => {
+			this.#silent.delete(socket);
+			if (spoken === 'http1') this.#serveHttp1(socket);
+			else if (spoken === 'http2' && head !== null) this.#sessions.accept(socket, head, secure);
+			else socket.destroy();
+		});
+	}
+
+	#request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void {
+		// A pipelined request waits for the response before it: unsafe ones may not overtake (RFC 9112 section 9.3.2).
+		if (res.socket === null) res.once('socket', () => this.#request(req, res, asksFirst));
+		else this.#handler.request(new Http1App(req, res, asksFirst));
 	}
 
 	#admit(socket: Socket): void {
@@ -148,7 +200,7 @@ export class Listener {
 			text += `${raw[i]}: ${value}\r\n`;
 		}
 		socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]));
-		this.#server.emit('connection', socket);
+		this.#serveHttp1(socket as Socket);
 	}
 
 	#clientError(error: Error, socket: Duplex): void {

@@ -1,10 +1,11 @@
 /**
  * An application's request body on its way: held while its request waits, handed to a stream once there is one, kept for
- * another agent as long as the first may turn out never to have started. Owns pausing and resuming the app's socket.
+ * another agent as long as the first may turn out never to have started. Owns when the app is to pause.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Stream } from '../h2/stream.ts';
+import { bytesPassed } from '../shared/young-generation.ts';
 import { forwardableTrailers } from '../tunnel/fields.ts';
+import type { AppRequest, BodyReader } from './app-request.ts';
 
 /** Held for one waiting request at most. */
 const MAX_HELD = 8 * 1024 * 1024;
@@ -33,13 +34,9 @@ export class HeldBytes {
 	}
 }
 
-export class RequestBody {
-	readonly #request: IncomingMessage;
+export class RequestBody implements BodyReader {
+	readonly #app: AppRequest;
 	readonly #budget: HeldBytes;
-	/** Tells the app to go on when it asked first (Expect: 100-continue). */
-	readonly #invite: (() => void) | null;
-	/** Nothing is to come and nothing has: END_STREAM goes with the header section. */
-	readonly isEmpty: boolean;
 	#kept: Buffer[] = [];
 	#keptBytes = 0;
 	#counted = 0;
@@ -47,15 +44,17 @@ export class RequestBody {
 	#keeping = true;
 	#reading = false;
 	#ended = false;
+	#trailers: readonly string[] = [];
 	#done = false;
 
-	constructor(request: IncomingMessage, budget: HeldBytes, invite: (() => void) | null) {
-		this.#request = request;
+	constructor(app: AppRequest, budget: HeldBytes) {
+		this.#app = app;
 		this.#budget = budget;
-		this.#invite = invite;
-		const { headers } = request;
-		const length = headers['content-length'];
-		this.isEmpty = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
+	}
+
+	/** Nothing is to come and nothing has: END_STREAM goes with the header section. */
+	get isEmpty(): boolean {
+		return this.#app.bodiless;
 	}
 
 	/** Whether all of the body is still here to be given to another stream. */
@@ -80,15 +79,15 @@ export class RequestBody {
 		let goOn = true;
 		for (const chunk of this.#kept) goOn = stream.write(chunk);
 		if (this.#ended) this.#endStream(stream);
-		else if (goOn) this.#request.resume();
-		else this.#request.pause();
+		else if (goOn) this.#app.resumeBody();
+		else this.#app.pauseBody();
 		this.#startReading();
 	}
 
 	/** The stream has room again. */
 	drain(): void {
 		this.#forgetIfStarted();
-		if (!this.#done && !this.#ended) this.#request.resume();
+		if (!this.#done && !this.#ended) this.#app.resumeBody();
 	}
 
 	/** The request has started: nothing needs to be kept for another try. */
@@ -109,12 +108,13 @@ export class RequestBody {
 	#startReading(): void {
 		if (this.#reading) return;
 		this.#reading = true;
-		this.#invite?.();
-		this.#request.on('data', this.#onData);
-		this.#request.on('end', this.#onEnd);
+		this.#app.readBody(this);
 	}
 
-	readonly #onData = (chunk: Buffer): void => {
+	// BodyReader
+
+	bodyChunk(chunk: Buffer): void {
+		bytesPassed(chunk.length);
 		if (this.#done) return;
 		if (this.#keeping) {
 			this.#kept.push(chunk);
@@ -125,18 +125,18 @@ export class RequestBody {
 			this.#holdOrPause();
 			return;
 		}
-		if (!this.#stream.write(chunk)) this.#request.pause();
+		if (!this.#stream.write(chunk)) this.#app.pauseBody();
 		this.#forgetIfStarted();
-	};
+	}
 
-	readonly #onEnd = (): void => {
+	bodyEnded(rawTrailers: readonly string[]): void {
 		this.#ended = true;
+		this.#trailers = rawTrailers;
 		if (this.#stream !== null) this.#endStream(this.#stream);
-	};
+	}
 
 	#endStream(stream: Stream): void {
-		const { rawTrailers } = this.#request;
-		if (rawTrailers.length > 0) stream.end(forwardableTrailers(rawTrailers));
+		if (this.#trailers.length > 0) stream.end(forwardableTrailers(this.#trailers));
 		else stream.end();
 	}
 
@@ -152,7 +152,7 @@ export class RequestBody {
 	}
 
 	#holdOrPause(): void {
-		if (this.#keptBytes >= MAX_HELD || this.#budget.full) this.#request.pause();
-		else this.#request.resume();
+		if (this.#keptBytes >= MAX_HELD || this.#budget.full) this.#app.pauseBody();
+		else this.#app.resumeBody();
 	}
 }

@@ -56,7 +56,7 @@ export interface Origin {
 	/** IP address of the application. */
 	readonly address: string;
 	readonly secure: boolean;
-	/** `1.0` or `1.1`. */
+	/** `1.0`, `1.1` or `2.0`. */
 	readonly httpVersion: string;
 	readonly requestId: string;
 	/** Leave Authorization out: it was the app password. */
@@ -70,10 +70,12 @@ export interface RequestHead {
 	readonly url: string;
 	/** name, value, name, value … as they arrived. */
 	readonly rawHeaders: readonly string[];
+	/** HTTP/2's :authority, which a Host must not contradict. */
+	readonly authority?: string | undefined;
 }
 
 /**
- * The tunnel's field section for a request that came by HTTP/1.1.
+ * The tunnel's field section for a request that came by any version of HTTP.
  * @throws SlimeError bad_request for a target or a Host that is ambiguous
  */
 export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
@@ -116,9 +118,11 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
 		fields.push(name, value);
 	}
-	if (host === undefined && origin.httpVersion !== '1.0')
+	if (host === undefined && head.authority === undefined && origin.httpVersion !== '1.0')
 		throw new SlimeError('bad_request', 'The request has no Host.');
-	const authority = host ?? '';
+	if (head.authority !== undefined && host !== undefined && host.toLowerCase() !== head.authority.toLowerCase())
+		throw new SlimeError('bad_request', 'The request names two hosts.');
+	const authority = head.authority ?? host ?? '';
 	if (/[/@?#\\]/.test(authority)) throw new SlimeError('bad_request', 'The Host is no host.');
 	fields[5] = authority;
 	fields[7] = originForm(head.url, head.method, authority);

@@ -77,7 +77,7 @@ describe('receiving', () => {
 	});
 
 	it('opens the window of a stream to 1 MiB with the first credit', async () => {
-		const { peer } = connect('server');
+		const { peer } = connect('server', { options: { maxStreamWindow: KiB * KiB } });
 		peer.send(peer.headers(1, POST, false), peer.data(1, Buffer.alloc(10_000)));
 		await peer.settle();
 		assert.equal(creditOn(peer, 1), 0);
@@ -136,15 +136,45 @@ describe('sending', () => {
 		assert.equal(peer.bodyOf(1).length, 100);
 	});
 
-	it('takes turns of 16 KiB between streams, whatever larger frames the peer allows', async () => {
+	it('takes turns of 64 KiB between streams, whatever larger frames the peer allows', async () => {
 		const { peer, streams } = await uploads(3, { peerSettings: [...large, SettingId.MAX_FRAME_SIZE, 1 << 20] });
-		for (const stream of streams) stream.write(Buffer.alloc(64 * KiB));
-		await peer.until(() => peer.of(FrameType.DATA).reduce((sum, f) => sum + f.payload.length, 0) === 192 * KiB);
+		for (const stream of streams) stream.write(Buffer.alloc(256 * KiB));
+		await peer.until(() => peer.of(FrameType.DATA).reduce((sum, f) => sum + f.payload.length, 0) === 768 * KiB);
 		const order = peer.of(FrameType.DATA).map((f) => [f.streamId, f.payload.length / KiB]);
 		assert.deepEqual(
 			order.slice(0, 9),
-			[1, 3, 5, 1, 3, 5, 1, 3, 5].map((id) => [id, 16]),
+			[1, 3, 5, 1, 3, 5, 1, 3, 5].map((id) => [id, 64]),
 		);
+	});
+
+	it('lets a token go ahead of downloads, and a download ahead of endless tokens', async () => {
+		const { near, peer, streams } = await uploads(3);
+		const [download, tokens, more] = streams;
+		near.hold();
+		for (let i = 0; i < 4; i++) download?.write(Buffer.alloc(256 * KiB, 1));
+		for (let i = 0; i < 5; i++) await immediate();
+		const from = peer.frames.length;
+		// The socket is full: all that is written now waits for its turn.
+		for (let i = 0; i < 12; i++) tokens?.write(Buffer.alloc(KiB, 2));
+		more?.write(Buffer.alloc(100, 3));
+		near.release();
+		await peer.until(() => peer.bodyOf(1).length === KiB * KiB);
+		const order = peer.frames.slice(from).filter((f) => f.type === FrameType.DATA);
+		const handedOver = order.findIndex((f) => f.streamId !== 1);
+		const before = order.slice(0, handedOver).reduce((sum, f) => sum + f.payload.length, 0);
+		assert.ok(before <= 256 * KiB, `${before} bytes went before a token`);
+		assert.equal(order[handedOver + 1]?.streamId, 5);
+		assert.equal(order[handedOver + 2]?.streamId, 1);
+	});
+
+	it('lets a stream end though no window is left for the others', async () => {
+		const { peer, session } = await connectClient();
+		const [one, two] = [1, 3].map(() => session.request(POST, false, new Recorder()));
+		one?.write(Buffer.alloc(100_000));
+		await peer.until(() => peer.bodyOf(1).length === 65_535);
+		two?.end();
+		const end = await peer.next(FrameType.DATA, (f) => f.streamId === 3);
+		assert.equal(end.flags, 1);
 	});
 
 	it('lets out all writes of one tick in one socket write, and those of one stream in one frame', async () => {
@@ -202,16 +232,16 @@ describe('sending', () => {
 		);
 	});
 
-	it('asks its writer to pause at 256 KiB and calls it back', async () => {
+	it('asks its writer to pause at 64 KiB and calls it back', async () => {
 		const { peer, session } = await connectClient({ peerSettings: large });
 		const recorder = new Recorder();
 		const stream = session.request(POST, false, recorder);
-		assert.equal(stream.write(Buffer.alloc(255 * KiB)), true);
-		assert.equal(stream.write(Buffer.alloc(KiB)), false);
+		assert.equal(stream.write(Buffer.alloc(63 * KiB)), true);
+		assert.equal(stream.write(Buffer.alloc(129 * KiB)), false);
 		await peer.until(() => peer.bodyOf(1).length === 65_535);
 		assert.deepEqual(recorder.calls, []);
 		peer.send(openConnection);
-		await peer.until(() => peer.bodyOf(1).length === 256 * KiB);
+		await peer.until(() => peer.bodyOf(1).length === 192 * KiB);
 		assert.deepEqual(recorder.calls, ['drain']);
 	});
 

@@ -23,36 +23,72 @@ describe('ReceiveWindow', () => {
 		assert.equal(window.credit(2, 0, 0, 100, noGrowth()), 0);
 	});
 
-	it('doubles when it is used up within two round trips, up to its limit', () => {
-		const window = new ReceiveWindow(100);
-		const budget = new WindowBudget(1000);
-		const sizes: number[] = [];
-		for (let now = 1; now < 60; now += 10) {
-			window.receive(50);
-			window.read(50);
-			window.credit(now, 6, 0, 350, budget);
-			sizes.push(window.size);
+	/** What the window becomes while half of it is read every `took` milliseconds. */
+	function sizes(size: number, took: number, rtt: number, max: number, budget = new WindowBudget(1 << 30)): number[] {
+		const window = new ReceiveWindow(size);
+		const seen: number[] = [];
+		for (let i = 1; i <= 4; i++) {
+			window.begin(100 + (i - 1) * took);
+			const bytes = Math.ceil(window.size / 2);
+			window.receive(bytes);
+			window.read(bytes);
+			window.credit(100 + i * took, rtt, 0, max, budget);
+			seen.push(window.size);
 		}
-		assert.deepEqual(sizes, [100, 200, 350, 350, 350, 350]);
-		assert.equal(budget.used, 250);
-		assert.equal(window.available, 350);
+		return seen;
+	}
+
+	it('becomes what is read in two round trips, at most 256 times as much at once, up to its limit', () => {
+		assert.deepEqual(sizes(1000, 5, 10, 1 << 20), [2000, 4000, 8000, 16_000]);
+		assert.deepEqual(sizes(1000, 1, 100, 1 << 20), [100_000, 1 << 20, 1 << 20, 1 << 20]);
+		assert.deepEqual(sizes(100, 1, 5000, 1 << 20), [25_600, 1 << 20, 1 << 20, 1 << 20]);
+		assert.deepEqual(sizes(1000, 5, 10, 3000), [2000, 3000, 3000, 3000]);
 	});
 
-	it('does not grow while its reader is slow or no round trip is known', () => {
-		for (const rtt of [0, 4]) {
-			const window = new ReceiveWindow(100);
-			for (let now = 1; now < 60; now += 10) {
-				window.receive(50);
-				window.read(50);
-				window.credit(now, rtt, 0, 1000, new WindowBudget(1000));
-			}
-			assert.equal(window.size, 100);
-		}
+	it('grows out of its budget only', () => {
+		const budget = new WindowBudget(3000);
+		assert.deepEqual(sizes(1000, 5, 10, 1 << 20, budget), [2000, 2500, 2500, 2500]);
+		assert.equal(budget.used, 1500);
+	});
+
+	it('does not grow while its reader takes a round trip for half of it, or no round trip is known', () => {
+		assert.deepEqual(sizes(1000, 10, 10, 1 << 20), [1000, 1000, 1000, 1000]);
+		assert.deepEqual(sizes(1000, 1, 0, 1 << 20), [1000, 1000, 1000, 1000]);
+	});
+
+	it('gives credit back by the MiB however large it is', () => {
+		const window = new ReceiveWindow(16 << 20);
+		assert.equal(window.read((1 << 20) - 1), false);
+		assert.equal(window.read(1), true);
+	});
+
+	it('leaves a half of its budget to readers that read 16 MiB, and a quarter to windows below their floor', () => {
+		const budget = new WindowBudget(1000);
+		const grow = (read: number, floor: number) => {
+			const window = new ReceiveWindow(10);
+			window.begin(1);
+			window.read(read);
+			window.credit(2, 1000, floor, 1 << 30, budget);
+			return window.size;
+		};
+		assert.equal(grow(100, 0), 510);
+		assert.equal(grow(100, 0), 10);
+		assert.equal(grow(16 << 20, 0), 260);
+		assert.equal(grow(16 << 20, 0), 10);
+		assert.equal(grow(100, 2000), 260);
+		assert.equal(budget.used, 1000);
+	});
+
+	it('does not count the time before its first byte, nor grow without a measured time', () => {
+		const window = new ReceiveWindow(1000);
+		window.read(500);
+		window.credit(1, 1000, 0, 1 << 20, new WindowBudget(1 << 20));
+		assert.equal(window.size, 1000);
 	});
 
 	it('opens to its floor with the first credit, out of the budget', () => {
 		const window = new ReceiveWindow(100);
-		const budget = new WindowBudget(150);
+		const budget = new WindowBudget(300);
 		window.receive(60);
 		window.read(60);
 		assert.equal(window.credit(1, 0, 200, 1000, budget), 160);
@@ -62,9 +98,9 @@ describe('ReceiveWindow', () => {
 	it('gives its growth back once', () => {
 		const budget = new WindowBudget(1000);
 		const window = new ReceiveWindow(100);
-		window.credit(1, 100, 0, 1000, budget);
-		window.credit(2, 100, 0, 1000, budget);
-		assert.equal(budget.used, 100);
+		window.credit(1, 100, 200, 1000, budget);
+		window.credit(2, 100, 250, 1000, budget);
+		assert.equal(budget.used, 150);
 		window.close(budget);
 		window.close(budget);
 		assert.equal(budget.used, 0);

@@ -1,0 +1,59 @@
+/** One request of an application and its response, by whatever version of HTTP it came: what gateway and exchange know of it. */
+import type { FieldList } from '../h2/protocol.ts';
+import type { SlimeError } from '../shared/errors.ts';
+
+/** Hears of a request's body. */
+export interface BodyReader {
+	bodyChunk(chunk: Buffer): void;
+	/** It is complete; trailers as they arrived: name, value, name, value … */
+	bodyEnded(rawTrailers: readonly string[]): void;
+}
+
+/** Hears of what becomes of a response. */
+export interface ResponseListener {
+	/** write() returned false before, and there is room again. */
+	responseDrained(): void;
+	/** The response was sent whole, or the app is gone. Once. */
+	responseClosed(): void;
+}
+
+export interface AppRequest {
+	readonly method: string;
+	/** The request target as it arrived. */
+	readonly target: string;
+	/** name, value, name, value … as they arrived, without pseudo-header fields. */
+	readonly fields: readonly string[];
+	/** HTTP/2's :authority. */
+	readonly authority: string | undefined;
+	readonly version: '1.0' | '1.1' | '2.0';
+	/** IP address of the application, or of a proxy before it. */
+	readonly address: string;
+	readonly secure: boolean;
+	/** There is no body, nor will there be. */
+	readonly bodiless: boolean;
+	/** Status of the response whose head was sent or settled; undefined before. */
+	readonly status: number | undefined;
+
+	/** The value of a field that may come once; of several the first, or all of them joined. `name` in lower case. */
+	field(name: string): string | undefined;
+	listen(listener: ResponseListener): void;
+
+	/** Begins to hand the body over; an app that asked first (Expect: 100-continue) is told to go on. Once. */
+	readBody(reader: BodyReader): void;
+	pauseBody(): void;
+	resumeBody(): void;
+
+	/** A 1xx response as the tunnel brought it: `:status` first (RFC 9110 section 15.2). */
+	inform(section: FieldList): void;
+	/** Settles the head, which leaves with the first bytes, or with flush(). `raw` is name, value … */
+	head(status: number, raw: string[]): void;
+	flush(): void;
+	/** @returns false when the app is not keeping up: responseDrained() follows */
+	write(chunk: Buffer): boolean;
+	/** The response is complete. */
+	finish(last: Buffer | null, trailers: FieldList): void;
+	/** Ends a response in its middle so that nobody can take it for a whole one. */
+	cut(): void;
+	/** Answers with an error instead; what is left of the request's body is not wanted. */
+	refuse(error: SlimeError, requestId: string): void;
+}

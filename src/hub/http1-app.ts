@@ -1,0 +1,244 @@
+/**
+ * A request that came by HTTP/1: node:http's request and response as an AppRequest. Responses are written so that a head with a small
+ * body, or a token of a stream, is one piece for the socket. Owns their framing, what a cut looks like, and that an error's answer
+ * is not lost with its connection.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { FieldList } from '../h2/protocol.ts';
+import type { SlimeError } from '../shared/errors.ts';
+import { errorAnswer } from './answer.ts';
+import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
+
+/** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
+const COPY_BYTES = 2048;
+const CRLF = Buffer.from('\r\n');
+
+/** A client that is still sending would lose an error's answer if its connection were closed under it. */
+const LINGER_BYTES = 16 * 1024 * 1024;
+const LINGER_MS = 2000;
+
+/** Where the app of a message is found; spares closures for every request. */
+const APP = Symbol('app');
+type OwnRequest = IncomingMessage & { [APP]?: Http1App };
+type OwnResponse = ServerResponse & { [APP]?: Http1App };
+
+export class Http1App implements AppRequest {
+	readonly method: string;
+	readonly target: string;
+	readonly authority = undefined;
+	readonly version: '1.0' | '1.1';
+	readonly bodiless: boolean;
+	readonly #req: OwnRequest;
+	readonly #res: OwnResponse;
+	readonly #asksFirst: boolean;
+	reader: BodyReader | null = null;
+	listener: ResponseListener | null = null;
+	#listensForDrain = false;
+	/** We write the chunked form (RFC 9112 section 7.1) ourselves: Node would hand each token over in four pieces. */
+	#chunked = false;
+
+	/** @param asksFirst it said Expect: 100-continue */
+	constructor(req: IncomingMessage, res: ServerResponse, asksFirst: boolean) {
+		this.#req = req;
+		this.#res = res;
+		this.#asksFirst = asksFirst;
+		this.method = req.method ?? '';
+		this.target = req.url ?? '';
+		this.version = req.httpVersion === '1.0' ? '1.0' : '1.1';
+		const { headers } = req;
+		const length = headers['content-length'];
+		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
+	}
+
+	get fields(): readonly string[] {
+		return this.#req.rawHeaders;
+	}
+
+	get address(): string {
+		return this.#req.socket.remoteAddress ?? 'unknown';
+	}
+
+	get secure(): boolean {
+		return 'encrypted' in this.#req.socket;
+	}
+
+	get status(): number | undefined {
+		return this.#res.headersSent ? this.#res.statusCode : undefined;
+	}
+
+	field(name: string): string | undefined {
+		const value = this.#req.headers[name];
+		return typeof value === 'string' ? value : value?.[0];
+	}
+
+	listen(listener: ResponseListener): void {
+		this.listener = listener;
+		this.#res[APP] = this;
+		this.#res.on('close', onResponseClosed);
+	}
+
+	// The request's body
+
+	readBody(reader: BodyReader): void {
+		this.reader = reader;
+		if (this.#asksFirst) this.#res.writeContinue();
+		this.#req[APP] = this;
+		this.#req.on('data', onBodyChunk);
+		this.#req.on('end', onBodyEnd);
+	}
+
+	pauseBody(): void {
+		this.#req.pause();
+	}
+
+	resumeBody(): void {
+		this.#req.resume();
+	}
+
+	// The response
+
+	inform(section: FieldList): void {
+		const { socket } = this.#res;
+		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
+		if (
+			socket === null ||
+			socket.writableNeedDrain ||
+			this.#res.headersSent ||
+			this.version === '1.0' ||
+			section[1] === '100'
+		)
+			return;
+		let text = `HTTP/1.1 ${section[1]} ${section[1] === '103' ? 'Early Hints' : 'Information'}\r\n`;
+		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
+		socket.write(`${text}\r\n`, 'latin1');
+	}
+
+	head(status: number, raw: string[]): void {
+		const res = this.#res;
+		res.writeHead(status, raw);
+		if (res.chunkedEncoding) {
+			res.chunkedEncoding = false;
+			this.#chunked = true;
+		}
+	}
+
+	flush(): void {
+		this.#res.flushHeaders();
+	}
+
+	write(chunk: Buffer): boolean {
+		const keepsUp = this.#write(chunk);
+		if (!keepsUp && !this.#listensForDrain) {
+			this.#listensForDrain = true;
+			this.#res.on('drain', onResponseDrain);
+		}
+		return keepsUp;
+	}
+
+	#write(chunk: Buffer): boolean {
+		const res = this.#res;
+		if (!this.#chunked) return res.write(chunk);
+		if (chunk.length <= COPY_BYTES) return res.write(framed(chunk, ''));
+		res.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
+		res.write(chunk);
+		return res.write(CRLF);
+	}
+
+	/** @param trailers for the chunked form; there is no other place for them in HTTP/1.1 */
+	finish(last: Buffer | null, trailers: FieldList): void {
+		const res = this.#res;
+		if (this.#chunked) {
+			let text = '0\r\n';
+			for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
+			text += '\r\n';
+			if (last === null) res.end(text, 'latin1');
+			else if (last.length <= COPY_BYTES) res.end(framed(last, text));
+			else {
+				this.#write(last);
+				res.end(text, 'latin1');
+			}
+		} else if (last === null) {
+			res.end();
+		} else if (last.length <= COPY_BYTES) {
+			// As a string it joins the head in one write.
+			res.end(last.toString('latin1'), 'latin1');
+		} else {
+			res.end(last);
+		}
+	}
+
+	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
+	cut(): void {
+		const { socket } = this.#res;
+		if (this.version === '1.0' && socket && !('encrypted' in socket)) socket.resetAndDestroy();
+		else this.#res.destroy();
+	}
+
+	/** If the request's body was not read, the rest of it is discarded, within limits, before the connection ends. */
+	refuse(error: SlimeError, requestId: string): void {
+		const res = this.#res;
+		if (res.headersSent || res.destroyed) return;
+		const { fields, body } = errorAnswer(error, requestId);
+		const unread = !this.bodiless && !(this.#req.complete && this.#req.readableEnded);
+		// Whoever sends what cannot be understood might mean something else by what follows it.
+		const misunderstood = error.code === 'bad_request' || error.code === 'headers_too_large';
+		if (unread || misunderstood) fields.push('connection', 'close');
+		res.writeHead(error.status, fields);
+		if (!unread) {
+			res.end(this.method === 'HEAD' ? undefined : body);
+			return;
+		}
+		if (this.method === 'HEAD') res.flushHeaders();
+		else res.write(body);
+		this.#discardRest();
+	}
+
+	/** Ends the response once the request's body has ended, or is too long, or takes too long. */
+	#discardRest(): void {
+		const req = this.#req;
+		const res = this.#res;
+		let read = 0;
+		const done = () => {
+			clearTimeout(timer);
+			if (!res.writableEnded) res.end();
+		};
+		const timer = setTimeout(done, LINGER_MS);
+		req.on('data', (chunk: Buffer) => {
+			read += chunk.length;
+			if (read > LINGER_BYTES) done();
+		});
+		req.on('end', done);
+		res.on('close', done);
+		req.resume();
+	}
+}
+
+function onResponseClosed(this: OwnResponse): void {
+	this[APP]?.listener?.responseClosed();
+}
+
+function onResponseDrain(this: OwnResponse): void {
+	this[APP]?.listener?.responseDrained();
+}
+
+function onBodyChunk(this: OwnRequest, chunk: Buffer): void {
+	this[APP]?.reader?.bodyChunk(chunk);
+}
+
+function onBodyEnd(this: OwnRequest): void {
+	this[APP]?.reader?.bodyEnded(this.rawTrailers);
+}
+
+/** One chunk in the chunked form, and what follows it. */
+function framed(chunk: Buffer, after: string): Buffer {
+	const size = chunk.length.toString(16);
+	const bytes = Buffer.allocUnsafe(size.length + 2 + chunk.length + 2 + after.length);
+	let at = bytes.write(size, 'latin1');
+	bytes[at++] = 0x0d;
+	bytes[at++] = 0x0a;
+	at += chunk.copy(bytes, at);
+	bytes[at++] = 0x0d;
+	bytes[at++] = 0x0a;
+	if (after !== '') bytes.write(after, at, 'latin1');
+	return bytes;
+}

@@ -1,0 +1,198 @@
+/** A request that came by HTTP/2: a stream of the project's own engine as an AppRequest. */
+import { ErrorCode, type FieldList } from '../h2/protocol.ts';
+import type { Stream, StreamHandler } from '../h2/stream.ts';
+import type { SlimeError } from '../shared/errors.ts';
+import { errorAnswer } from './answer.ts';
+import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
+
+/** Where a request came from, which its fields do not say. */
+export interface Peer {
+	readonly address: string;
+	readonly secure: boolean;
+}
+
+export class Http2App implements AppRequest, StreamHandler {
+	readonly method: string;
+	readonly target: string;
+	readonly fields: readonly string[];
+	readonly authority: string | undefined;
+	readonly version = '2.0';
+	readonly bodiless: boolean;
+	readonly #peer: Peer;
+	readonly #stream: Stream;
+	readonly #over: () => void;
+	#reader: BodyReader | null = null;
+	#listener: ResponseListener | null = null;
+	/** Body that came before anybody wanted it: no more than the stream's first window. */
+	#early: Buffer[] = [];
+	#ended = false;
+	#trailers: FieldList = [];
+	#paused = false;
+	/** Bytes that were handed over while paused: credit for them is due. */
+	#uncredited = 0;
+	#head: FieldList | null = null;
+	#status: number | undefined;
+	#asksFirst: boolean;
+
+	/** @param over is called when the stream is over */
+	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer, over: () => void) {
+		this.#stream = stream;
+		this.#peer = peer;
+		this.#over = over;
+		this.bodiless = endStream;
+		let method = '';
+		let target = '';
+		let authority: string | undefined;
+		let i = 0;
+		for (; i < section.length && (section[i] as string).charCodeAt(0) === 0x3a; i += 2) {
+			const value = section[i + 1] as string;
+			if (section[i] === ':method') method = value;
+			else if (section[i] === ':path') target = value;
+			else if (section[i] === ':authority') authority = value;
+		}
+		this.method = method;
+		this.target = target;
+		this.authority = authority;
+		this.fields = section.slice(i);
+		this.#asksFirst = !endStream && this.field('expect')?.toLowerCase() === '100-continue';
+	}
+
+	get address(): string {
+		return this.#peer.address;
+	}
+
+	get secure(): boolean {
+		return this.#peer.secure;
+	}
+
+	get status(): number | undefined {
+		return this.#status;
+	}
+
+	field(name: string): string | undefined {
+		const { fields } = this;
+		for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1];
+		return undefined;
+	}
+
+	listen(listener: ResponseListener): void {
+		this.#listener = listener;
+	}
+
+	// The request's body
+
+	readBody(reader: BodyReader): void {
+		this.#reader = reader;
+		if (this.#asksFirst && this.#status === undefined) this.#stream.respond([':status', '100'], false);
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.#handOver(chunk);
+		if (this.#ended) reader.bodyEnded(this.#trailers);
+	}
+
+	pauseBody(): void {
+		this.#paused = true;
+	}
+
+	resumeBody(): void {
+		this.#paused = false;
+		const bytes = this.#uncredited;
+		this.#uncredited = 0;
+		this.#stream.consume(bytes);
+	}
+
+	#handOver(chunk: Buffer): void {
+		this.#reader?.bodyChunk(chunk);
+		if (this.#paused) this.#uncredited += chunk.length;
+		else this.#stream.consume(chunk.length);
+	}
+
+	// StreamHandler
+
+	data(_stream: Stream, chunk: Buffer): void {
+		if (this.#reader === null) this.#early.push(chunk);
+		else this.#handOver(chunk);
+	}
+
+	trailers(_stream: Stream, section: FieldList): void {
+		this.#trailers = section;
+	}
+
+	end(): void {
+		this.#ended = true;
+		this.#reader?.bodyEnded(this.#trailers);
+	}
+
+	failed(): void {
+		this.#reader = null;
+		this.#early = [];
+	}
+
+	drain(): void {
+		this.#listener?.responseDrained();
+	}
+
+	closed(): void {
+		this.#over();
+		this.#listener?.responseClosed();
+	}
+
+	// The response
+
+	inform(section: FieldList): void {
+		// A 100 was the hub's own to send.
+		if (this.#status !== undefined || section[1] === '100') return;
+		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
+		if (!this.#stream.session.backlogged) this.#stream.respond(section, false);
+	}
+
+	head(status: number, raw: string[]): void {
+		this.#status = status;
+		this.#head = [':status', String(status), ...raw];
+	}
+
+	flush(): void {
+		if (this.#head === null || this.#hasNoBody) return;
+		this.#sendHead();
+	}
+
+	/** Then END_STREAM goes with the head, for some clients hang up on a HEAD that has an end to come. */
+	get #hasNoBody(): boolean {
+		return this.method === 'HEAD' || this.#status === 204 || this.#status === 304;
+	}
+
+	#sendHead(): void {
+		if (this.#head === null) return;
+		this.#stream.respond(this.#head, false);
+		this.#head = null;
+	}
+
+	write(chunk: Buffer): boolean {
+		this.#sendHead();
+		return this.#stream.write(chunk);
+	}
+
+	finish(last: Buffer | null, trailers: FieldList): void {
+		if (this.#head !== null && last === null && trailers.length === 0) {
+			this.#stream.respond(this.#head, true);
+			this.#head = null;
+		} else {
+			this.#sendHead();
+			if (last !== null) this.#stream.write(last);
+			this.#stream.end(trailers);
+		}
+		// Nobody wants the rest of the request (RFC 9113 section 8.1).
+		if (!this.#ended) this.#stream.stopReceiving();
+	}
+
+	cut(): void {
+		this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+	}
+
+	refuse(error: SlimeError, requestId: string): void {
+		if (this.#status !== undefined) return;
+		const { fields, body } = errorAnswer(error, requestId);
+		this.head(error.status, fields);
+		this.finish(this.method === 'HEAD' ? null : body, []);
+	}
+}
