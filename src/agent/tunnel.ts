@@ -7,6 +7,7 @@ import type { FieldList } from '../h2/protocol.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -19,7 +20,7 @@ export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled' | 'announce'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'announce' | 'unsendable'>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -48,6 +49,7 @@ export class Tunnel implements SessionHandler {
 	#counting = false;
 	#turnTimer: NodeJS.Timeout | undefined;
 	#fresh: Worker[] = [];
+	readonly #faults = new LogGate();
 	/** Bytes received until the last read. */
 	#passed = 0;
 
@@ -55,6 +57,7 @@ export class Tunnel implements SessionHandler {
 		this.#options = options;
 		this.#context = {
 			...options.worker,
+			unsendable: new LogGate(),
 			settled: () => {
 				this.#open--;
 			},
@@ -119,7 +122,7 @@ export class Tunnel implements SessionHandler {
 				worker.start();
 			} catch (error) {
 				this.fault(this.session, error);
-				worker.startFailed();
+				worker.abandon();
 			}
 		}
 	}
@@ -141,7 +144,8 @@ export class Tunnel implements SessionHandler {
 	}
 
 	fault(_session: Session, error: unknown): void {
-		this.#options.logger.error({ err: error }, 'a request failed inside the agent');
+		const leftOut = this.#faults.pass();
+		if (leftOut !== null) this.#options.logger.error({ err: error, leftOut }, 'a request failed inside the agent');
 	}
 
 	closed(_session: Session, error: Error | null): void {

@@ -1,6 +1,9 @@
 /** What an upstream's failure means to whoever asked: one table from the errors of sockets, TLS and undici to Slime's codes. */
 import { SlimeError } from '../shared/errors.ts';
 
+/** For a request that no HTTP/1.1 could carry without ambiguity. */
+export const CANNOT_BE_SENT = 'The request cannot be sent to the upstream.';
+
 /** Before there is a connection nothing can have started. */
 export function connectError(error: Error): SlimeError {
 	const code = codeOf(error);

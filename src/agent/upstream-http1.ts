@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
 import type { FieldList } from '../h2/protocol.ts';
+import { SlimeError } from '../shared/errors.ts';
 import type {
 	UpstreamCall,
 	UpstreamClient,
@@ -13,7 +14,7 @@ import type {
 	UpstreamIdentity,
 	UpstreamSink,
 } from './upstream-client.ts';
-import { connectError, exchangeError } from './upstream-errors.ts';
+import { CANNOT_BE_SENT, connectError, exchangeError } from './upstream-errors.ts';
 import { exchangeWithTrailers } from './upstream-trailers.ts';
 
 /** Common servers close after 5 s of silence; undici also obeys Keep-Alive: timeout. */
@@ -279,6 +280,11 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 		// A 304 may say how long the representation is, without a body (RFC 9110 section 8.6); undici takes that for a cut.
 		if (this.#notModified && 'code' in error && error.code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
 			this.#sink.onComplete([]);
+			return;
+		}
+		// What undici cannot send without ambiguity it refuses here rather than when it is asked; no other agent could send it.
+		if (!this.#started && 'code' in error && error.code === 'UND_ERR_INVALID_ARG') {
+			this.#sink.onFailure(new SlimeError('bad_request', CANNOT_BE_SENT, { cause: error }), true);
 			return;
 		}
 		const told = this.#started ? exchangeError(error) : connectError(error);

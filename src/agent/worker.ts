@@ -5,12 +5,14 @@
 import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
+import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
+import { CANNOT_BE_SENT } from './upstream-errors.ts';
 
 /** 256 KiB of header bytes, which no upstream connection lets through more of, and the 32 that HTTP/2 counts for each field. */
 const MAX_RESPONSE_LIST = 640 * 1024;
@@ -21,6 +23,8 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
+	/** For requests that no upstream can be sent. */
+	readonly unsendable: LogGate;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
 	settled(): void;
 	/** The hub's limit may be another now. Called when both counts have changed, or it would be told of a step between. */
@@ -85,8 +89,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 			);
 		} catch (error) {
 			// The client refuses what it could not send without ambiguity; nothing has left.
-			this.#context.logger.warn({ requestId: request.requestId, reason: messageOf(error) }, 'request not sent');
-			this.#refuse(new SlimeError('bad_request', 'The request cannot be sent to the upstream.'), true);
+			this.#logUnsendable(error);
+			this.#refuse(new SlimeError('bad_request', CANNOT_BE_SENT), true);
 			this.onReleased();
 			return;
 		}
@@ -99,10 +103,13 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (this.#bodyEnded) this.#exchange.finish(this.#requestTrailers);
 	}
 
-	/** start() threw: nothing was sent, and nobody else must suffer for it. */
-	startFailed(): void {
-		if (!this.#over) this.#refuse(new SlimeError('internal'), true);
-		this.onReleased();
+	/** It could not be started for a reason of our own. */
+	abandon(): void {
+		this.#over = true;
+		this.#early = [];
+		this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+		if (this.#exchange === null) this.onReleased();
+		else this.#exchange.cancel();
 	}
 
 	// StreamHandler: from the hub
@@ -148,7 +155,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onInformation(status: number, raw: readonly string[]): void {
-		if (!this.#over && this.#status === 0 && status !== 101) this.#stream.respond(tunnelResponse(status, raw), false);
+		if (this.#over || this.#status > 0 || status === 101) return;
+		// Hints may be left out, and nothing else would hold up an upstream that sends them without end.
+		if (this.#stream.session.backlogged) return;
+		this.#stream.respond(tunnelResponse(status, raw), false);
 	}
 
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
@@ -191,7 +201,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onFailure(error: SlimeError, started: boolean): void {
 		if (this.#over) return;
 		const reason = messageOf(error.cause ?? error);
-		this.#context.logger.info({ requestId: this.#requestId, error: error.code, reason }, 'request failed');
+		if (error.code === 'bad_request') this.#logUnsendable(error.cause ?? error);
+		else this.#context.logger.info({ requestId: this.#requestId, error: error.code, reason }, 'request failed');
 		if (this.#status > 0) {
 			// What was cut must not look complete.
 			this.#over = true;
@@ -219,6 +230,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 		const status = this.#status || undefined;
 		const ms = Math.round(performance.now() - this.#began);
 		logger.debug({ requestId: this.#requestId, status, outcome, ms }, 'request');
+	}
+
+	#logUnsendable(error: unknown): void {
+		const { logger, unsendable } = this.#context;
+		const leftOut = unsendable.pass();
+		if (leftOut !== null) logger.warn({ reason: messageOf(error), leftOut }, 'request not sent');
 	}
 
 	#settle(): void {

@@ -5,6 +5,7 @@
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
+import { TINY_INCREMENT } from './limits.ts';
 import { ConnectionError, ErrorCode, type FieldList, Flag, FrameType } from './protocol.ts';
 import type { Settings } from './settings.ts';
 
@@ -26,6 +27,8 @@ export interface FrameListener {
 	onPing(payload: Buffer): void;
 	onPong(buffer: Buffer, start: number): void;
 	onGoaway(lastStreamId: number, code: number, debugData: string): void;
+	/** The frame that is being read carries no part of a message (limits.ts); what it says is told as well. */
+	onOverhead(): void;
 	/** RFC 9113 section 5.3.2: priorities are ignored, malformed ones are stream errors. */
 	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void;
 }
@@ -39,11 +42,19 @@ export class FrameParser implements FrameSink {
 	readonly #block: HeaderBlock;
 	readonly #listener: FrameListener;
 	#sawSettings = false;
+	/** Frames that were read to their end, those of one header block together. */
+	finished = 0;
 	/** Of the DATA frame being read. */
 	#ends = false;
 	#padded = false;
 	#left = 0;
 	#padding = 0;
+	#isEmpty = true;
+
+	/** True while the peer owes the rest of what it has begun: the preface with its SETTINGS, a frame, a header block. */
+	get unfinished(): boolean {
+		return !this.#sawSettings || this.#block.open || this.#reader.isGathering;
+	}
 
 	/** @param maxListSize the largest field section that is accepted, uncompressed */
 	constructor(
@@ -88,6 +99,7 @@ export class FrameParser implements FrameSink {
 		this.#padded = (flags & Flag.PADDED) !== 0;
 		this.#left = length;
 		this.#padding = 0;
+		this.#isEmpty = true;
 		if (this.#padded && length === 0) throw frameSize('DATA');
 		this.#listener.onData(id, length);
 	}
@@ -103,10 +115,14 @@ export class FrameParser implements FrameSink {
 			this.#listener.onPadding(1 + this.#padding);
 		}
 		const end = Math.min(to, to + this.#left - this.#padding);
-		if (end > start) this.#listener.onBytes(chunk, start, end);
+		if (end <= start) return;
+		this.#isEmpty = false;
+		this.#listener.onBytes(chunk, start, end);
 	}
 
 	dataEnd(): void {
+		this.finished++;
+		if (this.#isEmpty && !this.#ends) this.#listener.onOverhead();
 		this.#listener.onDataEnd(this.#ends);
 	}
 
@@ -117,6 +133,11 @@ export class FrameParser implements FrameSink {
 		if (!this.#sawSettings && (type !== FrameType.SETTINGS || (flags & Flag.ACK) !== 0)) {
 			throw protocolError('the first frame must be SETTINGS');
 		}
+		this.#act(type, flags, id, buffer, start, end);
+		if (!this.#block.open) this.finished++;
+	}
+
+	#act(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
 		const length = end - start;
 		const listener = this.#listener;
 		switch (type) {
@@ -129,25 +150,29 @@ export class FrameParser implements FrameSink {
 			case FrameType.RST_STREAM:
 				if (length !== 4) throw frameSize('RST_STREAM');
 				if (id === 0) throw protocolError('RST_STREAM on stream 0');
+				listener.onOverhead();
 				listener.onReset(id, buffer.readUInt32BE(start));
 				break;
 			case FrameType.WINDOW_UPDATE:
 				if (length !== 4) throw frameSize('WINDOW_UPDATE');
-				listener.onWindowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
+				this.#windowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
 				break;
 			case FrameType.SETTINGS:
 				if (id !== 0) throw protocolError('SETTINGS on a stream');
+				listener.onOverhead();
 				this.#settings(flags, buffer, start, end);
 				break;
 			case FrameType.PING:
 				if (id !== 0) throw protocolError('PING on a stream');
 				if (length !== 8) throw frameSize('PING');
+				listener.onOverhead();
 				if ((flags & Flag.ACK) !== 0) listener.onPong(buffer, start);
 				else listener.onPing(Buffer.from(buffer.subarray(start, end)));
 				break;
 			case FrameType.GOAWAY:
 				if (id !== 0) throw protocolError('GOAWAY on a stream');
 				if (length < 8) throw frameSize('GOAWAY');
+				listener.onOverhead();
 				listener.onGoaway(
 					buffer.readUInt32BE(start) & 0x7fff_ffff,
 					buffer.readUInt32BE(start + 4),
@@ -156,6 +181,7 @@ export class FrameParser implements FrameSink {
 				break;
 			case FrameType.PRIORITY: {
 				if (id === 0) throw protocolError('PRIORITY on stream 0');
+				listener.onOverhead();
 				const selfDependent = length === 5 && (buffer.readUInt32BE(start) & 0x7fff_ffff) === id;
 				listener.onPriority(id, length !== 5 ? 'size' : selfDependent ? 'self-dependent' : null);
 				break;
@@ -164,8 +190,14 @@ export class FrameParser implements FrameSink {
 				throw protocolError('PUSH_PROMISE although pushes are off');
 			default:
 				// RFC 9113 section 4.1: unknown types are ignored.
+				listener.onOverhead();
 				break;
 		}
+	}
+
+	#windowUpdate(id: number, increment: number): void {
+		if (increment < TINY_INCREMENT) this.#listener.onOverhead();
+		this.#listener.onWindowUpdate(id, increment);
 	}
 
 	#headers(flags: number, id: number, buffer: Buffer, from: number, to: number): void {

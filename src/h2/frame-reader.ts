@@ -53,6 +53,11 @@ export class FrameReader {
 		return this.#state === AT_HEADER && this.#have === 0;
 	}
 
+	/** True in the middle of the preface or of a frame other than DATA, whose payload is handed on as it comes. */
+	get isGathering(): boolean {
+		return this.#state !== IN_DATA && !this.atBoundary;
+	}
+
 	/** @throws ConnectionError for a bad preface or a frame over the size limit, and whatever the sink throws */
 	push(chunk: Buffer): void {
 		let at = 0;

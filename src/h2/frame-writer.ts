@@ -13,6 +13,14 @@ const COPY_BYTES = 1024;
 
 const spare: Buffer[] = [];
 
+/** Frames with a payload of fixed size, their header included. */
+export const FRAME_BYTES = {
+	PING: FRAME_HEADER_BYTES + 8,
+	RST_STREAM: FRAME_HEADER_BYTES + 4,
+	SETTINGS_ACK: FRAME_HEADER_BYTES,
+	WINDOW_UPDATE: FRAME_HEADER_BYTES + 4,
+} as const;
+
 export class FrameWriter {
 	#slab: Buffer | null = null;
 	/** Where the part of the slab begins that is not yet among the parts. */

@@ -1,8 +1,6 @@
 /** Gathers a header block that comes in several frames, bounded in bytes and in frames (RFC 9113 section 4.3). */
+import { HEADER_BLOCK_FACTOR, HEADER_BLOCK_FRAMES } from './limits.ts';
 import { ConnectionError, ErrorCode } from './protocol.ts';
-
-/** A field section of the largest allowed size, badly compressed, in frames of the smallest sensible size. */
-const MAX_FRAMES = 128;
 
 export class HeaderBlock {
 	open = false;
@@ -15,11 +13,11 @@ export class HeaderBlock {
 
 	/** @param maxListSize the largest field section that will be accepted, uncompressed */
 	constructor(maxListSize: number) {
-		this.#maxBytes = 4 * maxListSize;
+		this.#maxBytes = HEADER_BLOCK_FACTOR * maxListSize;
 	}
 
 	set maxListSize(size: number) {
-		this.#maxBytes = 4 * size;
+		this.#maxBytes = HEADER_BLOCK_FACTOR * size;
 	}
 
 	begin(streamId: number, endStream: boolean, selfDependent: boolean): void {
@@ -33,7 +31,7 @@ export class HeaderBlock {
 	add(buffer: Buffer, start: number, end: number): void {
 		this.#bytes += end - start;
 		this.#parts.push(Buffer.from(buffer.subarray(start, end)));
-		if (this.#bytes > this.#maxBytes || this.#parts.length > MAX_FRAMES) {
+		if (this.#bytes > this.#maxBytes || this.#parts.length > HEADER_BLOCK_FRAMES) {
 			throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a header block is too large');
 		}
 	}

@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FrameWriter } from './frame-writer.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
+import { BACKLOG, UNREAD_ANSWERS } from './limits.ts';
 import {
 	ConnectionError,
 	DEFAULT_MAX_FRAME_SIZE,
@@ -20,8 +21,6 @@ import type { Stream } from './stream.ts';
 
 /** A stream's turn while others wait. Smaller ones cost more and help nobody: what is handed to the socket is bounded anyway. */
 const TURN_BYTES = 64 * 1024;
-/** Answers that a peer may leave unread before it is cut off: PING and SETTINGS acknowledgements, resets. */
-const MAX_UNREAD_ANSWERS = 10_000;
 
 export interface OutboundOwner {
 	/** Something was thrown while writing, or the peer leaves too much unread. */
@@ -48,7 +47,13 @@ export class Outbound {
 	#flushing = false;
 	/** The socket could not take all of a write at once. */
 	#stuck = false;
-	#unreadAnswers = 0;
+	/** Bytes handed to the socket so far. */
+	#handed = 0;
+	/** Bytes of answers that the kernel has not taken, those between two marks together. */
+	#unread = 0;
+	/** Once the kernel has taken so much of what was handed over, `#marked` bytes of answers have left with it. */
+	#mark = 0;
+	#marked = 0;
 	#stopped = false;
 
 	/** @param unsentLimit most bytes handed to the socket and not yet sent */
@@ -63,6 +68,11 @@ export class Outbound {
 	/** Nothing is gathered that has not been handed to the socket. */
 	get idle(): boolean {
 		return !this.#flushing && this.frames.pending === 0;
+	}
+
+	/** More waits to be written than bodies alone can come to: the peer does not read, or cannot. */
+	get backlogged(): boolean {
+		return this.frames.pending + this.#socket.writableLength > this.#unsentLimit + BACKLOG;
 	}
 
 	/** @throws TypeError for a character above 0xFF; then nothing was written */
@@ -95,11 +105,12 @@ export class Outbound {
 	}
 
 	/**
-	 * One answer more that the peer has brought about, so that one who asks for many without reading them is cut off. It tells
+	 * An answer of `bytes` that the peer has brought about, so that one who asks for many without reading them is cut off. It tells
 	 * the owner rather than throw, since it is called from our own users' code too.
 	 */
-	countAnswer(): void {
-		if (++this.#unreadAnswers > MAX_UNREAD_ANSWERS) {
+	countAnswer(bytes: number): void {
+		this.#unread += bytes;
+		if (this.#unread > UNREAD_ANSWERS) {
 			this.#owner.fail(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'the peer asks without reading the answers'));
 		}
 	}
@@ -150,6 +161,7 @@ export class Outbound {
 	#writeOut(): void {
 		if (this.frames.pending === 0 || this.#stopped) return;
 		const socket = this.#socket;
+		this.#handed += this.frames.pending;
 		const parts = this.frames.take();
 		if (parts.length === 1) {
 			socket.write(parts[0] as Buffer, this.#written);
@@ -170,9 +182,16 @@ export class Outbound {
 		if (error || this.#stopped) return;
 		// A write that the kernel's buffer took at once says nothing of the peer.
 		if (this.#stuck) this.progress++;
-		if (this.#socket.writableLength === 0) {
+		const waiting = this.#socket.writableLength;
+		if (waiting === 0) {
 			this.#stuck = false;
-			this.#unreadAnswers = 0;
+			this.#unread = 0;
+		}
+		if (this.#handed - waiting >= this.#mark) {
+			// A busy socket may never be empty, so what has left is told by how far it has come.
+			this.#unread = Math.max(0, this.#unread - this.#marked);
+			this.#marked = this.#unread;
+			this.#mark = this.#handed;
 		}
 		if (this.#scheduler.size > 0) this.schedule();
 	};

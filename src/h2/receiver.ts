@@ -4,9 +4,11 @@
  * receive window; knows nothing of sockets.
  */
 
+import { FRAME_BYTES } from './frame-writer.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
 import { checkComplete, receiveBytes, receiveRequest, receiveResponse, receiveTrailers } from './message-rules.ts';
 import type { Outbound } from './outbound.ts';
+import type { PeerBudget } from './peer-budget.ts';
 import {
 	ConnectionError,
 	DEFAULT_WINDOW,
@@ -29,6 +31,8 @@ export interface ReceiverOptions {
 	readonly budget: WindowBudget;
 	/** The largest that the connection's window may become. */
 	readonly maxConnectionWindow: number;
+	/** Resets of streams without a response. */
+	readonly resets: PeerBudget;
 	/** How many streams the peer may have open. */
 	readonly mostStreams: () => number;
 	/** Server role: see SessionHandler.stream. */
@@ -64,6 +68,7 @@ export class Receiver {
 	/** A stream is over. */
 	left(stream: Stream): void {
 		this.streams.remove(stream);
+		if (stream.responded) this.#options.resets.earn();
 		stream.receiveWindow.close(this.#options.budget);
 		if (this.#reading === stream) this.#reading = null;
 	}
@@ -149,10 +154,11 @@ export class Receiver {
 		streams.advancePeer(id);
 		if (id > streams.refusedAbove) {
 			// Its body is passed over too.
+			this.#options.resets.spend();
 			streams.passOver(id);
 			return undefined;
 		}
-		if (streams.size >= mostStreams()) {
+		if (streams.size >= mostStreams() || this.#outbound.backlogged) {
 			this.#answerWithReset(id, ErrorCode.REFUSED_STREAM);
 			return undefined;
 		}
@@ -161,14 +167,18 @@ export class Receiver {
 			if (selfDependent) throw selfDependence();
 			if (decoder.overflow) {
 				stream.respond([':status', '431'], true);
-				stream.reset(ErrorCode.NO_ERROR);
+				// It is no work done that would pay for a reset.
+				if (stream.closed) this.#options.resets.spend();
+				else this.#resetForPeer(stream, ErrorCode.NO_ERROR);
+				this.#options.resets.spend();
 				return undefined;
 			}
 			receiveRequest(stream, fields, endStream);
 			stream.neverIndexed = decoder.neverIndexed;
 			const handler = accept(stream, fields, endStream);
 			if (handler) stream.handler = handler;
-			else stream.reset(stream.writable ? ErrorCode.REFUSED_STREAM : ErrorCode.NO_ERROR);
+			else if (stream.writable) this.#resetForPeer(stream, ErrorCode.REFUSED_STREAM);
+			else stream.reset(ErrorCode.NO_ERROR);
 		} catch (error) {
 			this.#streamFault(stream, error);
 		}
@@ -249,7 +259,9 @@ export class Receiver {
 			started: code !== ErrorCode.REFUSED_STREAM,
 			message: `the peer reset the stream: ${errorCodeName(code)}`,
 		};
+		const isCancel = this.#session.role === 'server' && !stream.responded;
 		this.guard(stream, () => stream.fail(failure));
+		if (isCancel) this.#options.resets.spend();
 	}
 
 	/** For a stream, not for the connection. */
@@ -335,7 +347,16 @@ export class Receiver {
 	/** A reset that the peer brought about, so that one who asks for many without reading them is cut off. */
 	#answerWithReset(id: number, code: number): void {
 		this.reset(id, code);
-		this.#outbound.countAnswer();
+		this.#outbound.countAnswer(FRAME_BYTES.RST_STREAM);
+		this.#options.resets.spend();
+	}
+
+	/** The same for a stream that an owner need not hear of. */
+	#resetForPeer(stream: Stream, code: number): void {
+		if (stream.closed) return;
+		stream.reset(code);
+		this.#outbound.countAnswer(FRAME_BYTES.RST_STREAM);
+		this.#options.resets.spend();
 	}
 
 	/** Its growth costs nothing: what is received lies in the windows of streams. */
@@ -344,6 +365,7 @@ export class Receiver {
 		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, null);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
+			this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
 			this.#outbound.schedule();
 		}
 	}

@@ -1,5 +1,6 @@
 /** What the owner of a connection tells it, and is told by it. */
 import type { Duplex } from 'node:stream';
+import type { Rate } from './limits.ts';
 import type { FieldList } from './protocol.ts';
 import type { Session } from './session.ts';
 import type { Settings } from './settings.ts';
@@ -48,6 +49,12 @@ export interface SessionOptions {
 	readonly processBudget?: WindowBudget;
 	/** Most bytes handed to the socket and not yet sent (256 KiB). */
 	readonly unsentLimit?: number;
+	/** Streams that may end in a reset without a response (RESET_BUDGET, which is for peers that were authenticated). */
+	readonly resetBudget?: Rate;
+	/** Frames that carry no part of a message (OVERHEAD_BUDGET). */
+	readonly overheadBudget?: Rate;
+	/** Milliseconds in which the preface, a frame other than DATA or a header block must be complete (60 s). */
+	readonly unfinishedTimeout?: number;
 	/** Field names that are sent never-indexed (RFC 7541 section 7.1.3), beside those that arrived so. */
 	readonly neverIndexed?: ReadonlySet<string>;
 }

@@ -5,9 +5,12 @@
 import type { Duplex } from 'node:stream';
 import { AnnouncedSettings } from './announced-settings.ts';
 import { type FrameListener, FrameParser, protocolError } from './frame-parser.ts';
+import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
+import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
+import { PeerBudget } from './peer-budget.ts';
 import { Pings } from './pings.ts';
 import {
 	CLIENT_PREFACE,
@@ -24,6 +27,7 @@ import type { Role, SessionHandler, SessionOptions } from './session-handler.ts'
 import { applySetting, initialSettings, type Settings, settingPairs } from './settings.ts';
 import { endThenDestroy } from './socket-ending.ts';
 import type { Stream, StreamHandler } from './stream.ts';
+import { UnfinishedWatch } from './unfinished-watch.ts';
 import { WindowBudget } from './window.ts';
 
 export type { Role, SessionHandler, SessionOptions } from './session-handler.ts';
@@ -53,6 +57,8 @@ export class Session implements FrameListener, OutboundOwner {
 	readonly #pings = new Pings();
 	readonly #budget: WindowBudget;
 	readonly #maxStreamWindow: number;
+	readonly #overhead: PeerBudget;
+	readonly #watch: UnfinishedWatch;
 	#goawayReceived = false;
 	#shuttingDown = false;
 	#heldPings: Buffer[] = [];
@@ -76,11 +82,18 @@ export class Session implements FrameListener, OutboundOwner {
 			outbound: this.#outbound,
 			decoder,
 			budget: this.#budget,
+			resets: new PeerBudget(options.resetBudget ?? RESET_BUDGET, 'streams were reset'),
 			maxConnectionWindow: options.maxConnectionWindow ?? 64 * MiB,
 			mostStreams: () => this.#announced.mostStreams(this.local.maxConcurrentStreams),
 			accept: (stream, fields, endStream) => handler.stream?.(stream, fields, endStream) ?? null,
 			fault: (error) => handler.fault?.(this, error),
 		});
+
+		this.#overhead = new PeerBudget(options.overheadBudget ?? OVERHEAD_BUDGET, 'frames carry no message');
+		this.#watch = new UnfinishedWatch(options.unfinishedTimeout ?? UNFINISHED_TIMEOUT, () => {
+			this.destroy(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block does not end'));
+		});
+		this.#watch.note(true, 0);
 
 		if (role === 'client') this.#outbound.frames.raw(CLIENT_PREFACE);
 		this.#announce(role === 'client' ? { enablePush: false, ...settings } : settings);
@@ -119,6 +132,11 @@ export class Session implements FrameListener, OutboundOwner {
 	/** Writes that left after the socket had been stuck: a sign of life. */
 	get progress(): number {
 		return this.#outbound.progress;
+	}
+
+	/** More waits to be written than bodies alone can come to: what may be left out should be. */
+	get backlogged(): boolean {
+		return this.#outbound.backlogged;
 	}
 
 	/** Client role: whether request() would be accepted. */
@@ -257,6 +275,7 @@ export class Session implements FrameListener, OutboundOwner {
 		);
 		if (increment === 0) return;
 		this.#outbound.frames.windowUpdate(stream.id, increment);
+		this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
 		this.#outbound.schedule();
 		// What grows is in use: so the round trip by which it grows is measured while it is.
 		if (window.size > before && this.#pings.idle) this.ping();
@@ -278,7 +297,9 @@ export class Session implements FrameListener, OutboundOwner {
 		this.received += chunk.length;
 		try {
 			this.#parser.push(chunk);
-			if (!this.#closed) this.#handler.readDone?.();
+			if (this.#closed) return;
+			this.#watch.note(this.#parser.unfinished, this.#parser.finished);
+			this.#handler.readDone?.();
 		} catch (error) {
 			this.fail(error);
 		}
@@ -304,6 +325,10 @@ export class Session implements FrameListener, OutboundOwner {
 
 	onDataEnd(endStream: boolean): void {
 		this.#receiver.onDataEnd(endStream);
+	}
+
+	onOverhead(): void {
+		this.#overhead.spend();
 	}
 
 	onReset(id: number, code: number): void {
@@ -336,7 +361,7 @@ export class Session implements FrameListener, OutboundOwner {
 		outbound.frames.settingsAck();
 		outbound.schedule();
 		this.#handler.settings?.(this, this.remote);
-		outbound.countAnswer();
+		outbound.countAnswer(FRAME_BYTES.SETTINGS_ACK);
 	}
 
 	onSettingsAck(): void {
@@ -395,7 +420,7 @@ export class Session implements FrameListener, OutboundOwner {
 
 	#answerPing(payload: Buffer): void {
 		this.#outbound.frames.ping(payload, true);
-		this.#outbound.countAnswer();
+		this.#outbound.countAnswer(FRAME_BYTES.PING);
 		this.#outbound.schedule();
 	}
 
@@ -432,6 +457,7 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#error = error;
 		this.#outbound.stop();
 		this.#parser.stop();
+		this.#watch.stop();
 		this.#pings.clear();
 		this.#heldPings = [];
 		this.#receiver.failAll({

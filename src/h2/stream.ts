@@ -60,6 +60,8 @@ export class Stream {
 	/** What the peer lets us send; may be negative (RFC 9113 section 6.9.2). */
 	sendWindow: number;
 	readonly receiveWindow: ReceiveWindow;
+	/** Server role: a final response was begun. */
+	responded = false;
 	/** Of the message that is being received: its final header section was seen. */
 	headersSeen = false;
 	/** How long its body has to be: its Content-Length, -1 without one, 0 where there can be none (HEAD, 204, 304). */
@@ -110,6 +112,7 @@ export class Stream {
 	 */
 	respond(fields: FieldList, endStream: boolean, neverIndexed?: readonly string[] | null): void {
 		if (!this.writable) return;
+		if ((fields[1] as string) >= '200') this.responded = true;
 		this.session.sendHeaders(this, fields, endStream, neverIndexed ?? undefined);
 		if (endStream) {
 			this.#ending = true;

@@ -5,6 +5,7 @@ import { TLSSocket } from 'node:tls';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
 import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
@@ -30,6 +31,7 @@ export class Acceptor {
 	/** Tunnels that were replaced or are leaving, until they end. */
 	readonly #leaving = new Set<AgentLink>();
 	readonly #windows = new WindowBudget(PROCESS_WINDOWS);
+	readonly #refusals = new LogGate();
 	draining = false;
 	#whenEmpty: (() => void) | null = null;
 
@@ -62,7 +64,8 @@ export class Acceptor {
 			this.#join(identity, socket, head);
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
-			this.#options.logger.warn({ address, reason: messageOf(error) }, 'agent refused');
+			const leftOut = this.#refusals.pass();
+			if (leftOut !== null) this.#options.logger.warn({ address, reason: messageOf(error), leftOut }, 'agent refused');
 			refuseUpgrade(socket, told);
 		}
 	}

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
@@ -58,6 +59,7 @@ export class AgentLink implements Member, SessionHandler {
 	readonly #heartbeat: Heartbeat;
 	readonly #log: Logger;
 	readonly #left: (link: AgentLink) => void;
+	readonly #faults = new LogGate();
 	#waitingForRead: ReadListener[] = [];
 	/** Bytes received until the last read. */
 	#passed = 0;
@@ -65,6 +67,8 @@ export class AgentLink implements Member, SessionHandler {
 	#cancelled: Array<Lease<AgentLink>> = [];
 	#pingUnderWay = false;
 	#refused = false;
+	/** The agent has said so. */
+	#leaving = false;
 
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
@@ -160,6 +164,8 @@ export class AgentLink implements Member, SessionHandler {
 	}
 
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
+		if (this.#leaving) return;
+		this.#leaving = true;
 		this.#membership.drain();
 		this.#log.info({ reason: debugData || undefined }, 'the agent is leaving');
 	}
@@ -181,7 +187,8 @@ export class AgentLink implements Member, SessionHandler {
 	}
 
 	fault(_session: Session, error: unknown): void {
-		this.#log.error({ err: error }, 'a request failed inside the hub');
+		const leftOut = this.#faults.pass();
+		if (leftOut !== null) this.#log.error({ err: error, leftOut }, 'a request failed inside the hub');
 	}
 
 	closed(_session: Session, error: Error | null): void {

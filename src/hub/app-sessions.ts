@@ -3,10 +3,12 @@
  * become requests like any other.
  */
 import type { Socket } from 'node:net';
+import { STRANGERS_OVERHEAD, STRANGERS_RESETS } from '../h2/limits.ts';
 import { ConnectionError, ErrorCode, type FieldList } from '../h2/protocol.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { WindowBudget } from '../h2/window.ts';
+import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { AppRequest } from './app-request.ts';
 import { Http2App } from './http2-app.ts';
@@ -35,6 +37,7 @@ const WINDOW_BUDGET = 16 * MiB;
 const PROCESS_WINDOWS = 256 * MiB;
 
 export class AppSessions {
+	readonly faults = new LogGate();
 	readonly options: AppSessionsOptions;
 	readonly windows = new WindowBudget(PROCESS_WINDOWS);
 	readonly #open = new Set<AppSession>();
@@ -94,6 +97,9 @@ class AppSession implements SessionHandler {
 			maxConnectionWindow: MAX_CONNECTION_WINDOW,
 			windowBudget: WINDOW_BUDGET,
 			processBudget: owner.windows,
+			resetBudget: STRANGERS_RESETS,
+			overheadBudget: STRANGERS_OVERHEAD,
+			unfinishedTimeout: settingsTimeout,
 		});
 		this.#timer = setTimeout(() => {
 			this.#session.destroy(new ConnectionError(ErrorCode.SETTINGS_TIMEOUT, 'no SETTINGS in time'));
@@ -124,7 +130,8 @@ class AppSession implements SessionHandler {
 	}
 
 	fault(_session: Session, error: unknown): void {
-		this.#owner.options.logger.error({ err: error }, 'a request failed inside the hub');
+		const leftOut = this.#owner.faults.pass();
+		if (leftOut !== null) this.#owner.options.logger.error({ err: error, leftOut }, 'a request failed inside the hub');
 	}
 
 	closed(_session: Session, error: Error | null): void {

@@ -6,7 +6,13 @@ import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
-import { type AgentVerdict, agentVerdict, appResponse, forwardableTrailers } from '../tunnel/fields.ts';
+import {
+	type AgentVerdict,
+	agentVerdict,
+	appResponse,
+	forwardableTrailers,
+	hasControlCharacters,
+} from '../tunnel/fields.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import { type Deadlines, Timed } from './deadlines.ts';
@@ -82,7 +88,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	// StreamHandler
 
 	information(_stream: Stream, section: FieldList): void {
-		if (!this.#over) this.#app.inform(section);
+		if (!this.#over && !hasControlCharacters(section)) this.#app.inform(section);
 	}
 
 	headers(stream: Stream, section: FieldList): void {
@@ -92,6 +98,12 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		const verdict = status >= '400' ? agentVerdict(section) : null;
 		if (verdict !== null) {
 			this.#onVerdict(stream, verdict);
+			return;
+		}
+		if (hasControlCharacters(section)) {
+			this.#end();
+			stream.reset(ErrorCode.PROTOCOL_ERROR);
+			this.#owner.failed(new SlimeError('upstream_protocol', 'The response holds control characters.'));
 			return;
 		}
 		this.#owner.body.started();
@@ -113,7 +125,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	trailers(_stream: Stream, section: FieldList): void {
-		if (!this.#over) this.#trailers = forwardableTrailers(section);
+		if (!this.#over && !hasControlCharacters(section)) this.#trailers = forwardableTrailers(section);
 	}
 
 	end(stream: Stream): void {

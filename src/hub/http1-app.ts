@@ -100,7 +100,15 @@ export class Http1App implements AppRequest {
 
 	inform(section: FieldList): void {
 		const { socket } = this.#res;
-		if (socket === null || this.#res.headersSent || this.version === '1.0' || section[1] === '100') return;
+		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
+		if (
+			socket === null ||
+			socket.writableNeedDrain ||
+			this.#res.headersSent ||
+			this.version === '1.0' ||
+			section[1] === '100'
+		)
+			return;
 		let text = `HTTP/1.1 ${section[1]} ${STATUS_CODES[section[1] ?? ''] ?? 'Information'}\r\n`;
 		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
 		socket.write(`${text}\r\n`, 'latin1');

@@ -141,7 +141,9 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	inform(section: FieldList): void {
 		// A 100 was the hub's own to send.
-		if (this.#status === undefined && section[1] !== '100') this.#stream.respond(section, false);
+		if (this.#status !== undefined || section[1] === '100') return;
+		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
+		if (!this.#stream.session.backlogged) this.#stream.respond(section, false);
 	}
 
 	head(status: number, raw: string[]): void {

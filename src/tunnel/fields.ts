@@ -297,6 +297,13 @@ export function appResponse(section: FieldList, agentId: string): string[] {
 	return raw;
 }
 
+const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** Whether a section holds control characters: HTTP/2 lets more of them pass than HTTP/1.1 (RFC 9113 section 8.2.1, RFC 9110 section 5.5). */
+export function hasControlCharacters(section: FieldList): boolean {
+	return section.some((text) => NOT_IN_HTTP1.test(text));
+}
+
 /** Bytes as RFC 9113 section 6.5.2 counts them. */
 export function listSize(fields: FieldList): number {
 	let size = 0;

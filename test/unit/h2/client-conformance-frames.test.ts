@@ -158,7 +158,7 @@ describe('a client, field section and header block limits', () => {
 		it(`10.5 a server that asks with ${what} and never reads the answers is cut off with ENHANCE_YOUR_CALM`, async () => {
 			const { peer, near, ended, other } = await clientScene();
 			near.hold();
-			for (let i = 0; i < 101; i++) peer.send(Buffer.concat(Array.from({ length: 100 }, () => one)));
+			for (let i = 0; i < 160; i++) peer.send(Buffer.concat(Array.from({ length: 100 }, () => one)));
 			assert.equal(((await ended) as { code?: number } | null)?.code, ENHANCE_YOUR_CALM);
 			assert.equal(other.failure?.kind, 'lost');
 			near.release();
