@@ -36,6 +36,9 @@ export interface AppRequest {
 	/** Status of the response whose head was sent or settled; undefined before. */
 	readonly status: number | undefined;
 
+	/** Names of fields that came never-indexed and have to go on so (RFC 7541 section 7.1.3). */
+	readonly neverIndexed: readonly string[] | null;
+
 	/** The value of a field that may come once; of several the first, or all of them joined. `name` in lower case. */
 	field(name: string): string | undefined;
 	listen(listener: ResponseListener): void;
@@ -47,8 +50,11 @@ export interface AppRequest {
 
 	/** A 1xx response as the tunnel brought it: `:status` first (RFC 9110 section 15.2). */
 	inform(section: FieldList): void;
-	/** Settles the head, which leaves with the first bytes, or with flush(). `raw` is name, value … */
-	head(status: number, raw: string[]): void;
+	/**
+	 * Settles the head, which leaves with the first bytes, or with flush(). `raw` is name, value …
+	 * @param neverIndexed names that came never-indexed and have to go on so
+	 */
+	head(status: number, raw: string[], neverIndexed?: readonly string[] | null): void;
 	flush(): void;
 	/** @returns false when the app is not keeping up: responseDrained() follows */
 	write(chunk: Buffer): boolean;

@@ -10,6 +10,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
+import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { AppRequest } from './app-request.ts';
 import { Http2App } from './http2-app.ts';
 
@@ -85,6 +86,7 @@ class AppSession implements SessionHandler {
 			head,
 			role: 'server',
 			handler: this,
+			neverIndexed: SECRET_FIELDS,
 			settings: {
 				maxConcurrentStreams: MAX_STREAMS,
 				initialWindowSize: 64 * KiB,

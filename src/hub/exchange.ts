@@ -57,9 +57,9 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	start(section: FieldList): void {
-		const { body } = this.#owner;
+		const { body, app } = this.#owner;
 		try {
-			this.#stream = this.link.session.request(section, body.isEmpty, this);
+			this.#stream = this.link.session.request(section, body.isEmpty, this, app.neverIndexed ?? undefined);
 		} catch {
 			// The tunnel closed or filled up between the lease and now: nothing was sent.
 			this.#lease.release();
@@ -202,7 +202,11 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	#writeHead(): void {
 		if (this.#head === null) return;
-		this.#app.head(Number(this.#head[1]), appResponse(this.#head, this.link.identity.agentId));
+		this.#app.head(
+			Number(this.#head[1]),
+			appResponse(this.#head, this.link.identity.agentId),
+			this.#stream?.neverIndexed,
+		);
 		this.#head = null;
 	}
 

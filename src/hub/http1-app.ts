@@ -26,6 +26,7 @@ export class Http1App implements AppRequest {
 	readonly method: string;
 	readonly target: string;
 	readonly authority = undefined;
+	readonly neverIndexed = null;
 	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
 	readonly #req: OwnRequest;

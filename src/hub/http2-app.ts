@@ -17,6 +17,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	readonly fields: readonly string[];
 	readonly authority: string | undefined;
 	readonly version = '2.0';
+	readonly neverIndexed: readonly string[] | null;
 	readonly bodiless: boolean;
 	readonly #peer: Peer;
 	readonly #stream: Stream;
@@ -32,11 +33,13 @@ export class Http2App implements AppRequest, StreamHandler {
 	#uncredited = 0;
 	#head: FieldList | null = null;
 	#status: number | undefined;
+	#responseNeverIndexed: readonly string[] | null = null;
 	#asksFirst: boolean;
 
 	/** @param over is called when the stream is over */
 	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer, over: () => void) {
 		this.#stream = stream;
+		this.neverIndexed = stream.neverIndexed;
 		this.#peer = peer;
 		this.#over = over;
 		this.bodiless = endStream;
@@ -146,8 +149,9 @@ export class Http2App implements AppRequest, StreamHandler {
 		if (!this.#stream.session.backlogged) this.#stream.respond(section, false);
 	}
 
-	head(status: number, raw: string[]): void {
+	head(status: number, raw: string[], neverIndexed: readonly string[] | null = null): void {
 		this.#status = status;
+		this.#responseNeverIndexed = neverIndexed;
 		this.#head = [':status', String(status), ...raw];
 	}
 
@@ -163,7 +167,7 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	#sendHead(): void {
 		if (this.#head === null) return;
-		this.#stream.respond(this.#head, false);
+		this.#stream.respond(this.#head, false, this.#responseNeverIndexed);
 		this.#head = null;
 	}
 
@@ -174,7 +178,7 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	finish(last: Buffer | null, trailers: FieldList): void {
 		if (this.#head !== null && last === null && trailers.length === 0) {
-			this.#stream.respond(this.#head, true);
+			this.#stream.respond(this.#head, true, this.#responseNeverIndexed);
 			this.#head = null;
 		} else {
 			this.#sendHead();

@@ -131,6 +131,24 @@ test('an agent passes on what came never-indexed as such, from hub to upstream a
 	assertNotKept(hub, Object.values(answer));
 });
 
+test('what an HTTP/2 app marks goes through hub and agent to its upstream so, and what the upstream marks back', async (context) => {
+	const { address, connected } = await rawHttp2Upstream(context);
+	const { port } = await stack(context, [address]);
+	const app = await peerAt(context, port, 'client');
+	const secrets = { authorization: 'Bearer of the app', 'x-marked': 'by the app' };
+	const section = [...GET, 'slime-block', '1', ...Object.entries(secrets).flat()];
+	const answer = { 'set-cookie': 'session=2', 'x-marked-too': 'by the upstream' };
+	for (const id of [1, 3]) {
+		app.send(headersWith(app, id, section, ['x-marked']));
+		const service = await connected;
+		const request = await service.next(FrameType.HEADERS);
+		assertNever(written(service, request), secrets);
+		const response = [':status', '200', ...Object.entries(answer).flat()];
+		service.send(headersWith(service, request.streamId, response, ['x-marked-too']));
+		assertNever(written(app, await app.next(FrameType.HEADERS)), answer);
+	}
+});
+
 /** HEADERS with END_STREAM, those names never-indexed. */
 function headersWith(peer: RawPeer, id: number, fields: string[], neverIndexed: string[]): Buffer {
 	const block = Buffer.from(peer.encoder.encode(fields, neverIndexed));
