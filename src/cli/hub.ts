@@ -41,6 +41,18 @@ const RUN_FLAGS: readonly Flag[] = [
 		help: 'Authority (PEM) whose certificate agents must bring',
 	},
 	{
+		name: 'trustedProxies',
+		value: 'A,B',
+		key: 'hub.trustedProxies',
+		list: true,
+		help: 'Proxies whose X-Forwarded-* are believed: addresses, blocks, loopback, private (default: none)',
+	},
+	{
+		name: 'proxyProtocol',
+		key: 'hub.proxyProtocol',
+		help: 'Connections of those proxies begin with a PROXY header (default: false)',
+	},
+	{
 		name: 'adminHost',
 		value: 'HOST',
 		key: 'hub.adminHost',

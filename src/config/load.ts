@@ -1,5 +1,6 @@
 /** From flags, environment and file to what a hub or an agent is told. Owns which keys are required and which belong together. */
 import type { LogLevel } from '../shared/logger.ts';
+import { corsFault } from './cors.ts';
 import { Reading } from './reading.ts';
 import type { Configuration } from './schema.ts';
 import type { Sources } from './sources.ts';
@@ -20,6 +21,9 @@ export type HubSettings = ReturnType<typeof hubSettings>;
 /** AgentOptions but for the logger. */
 export type AgentSettings = ReturnType<typeof agentSettings>;
 
+/** What means nothing without origins. */
+const CORS_KEYS = ['methods', 'headers', 'exposedHeaders', 'credentials', 'maxAge'];
+
 /** @throws ConfigError */
 export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	const reading = await Reading.begin('hub', sources);
@@ -28,6 +32,14 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
 	reading.requireBeside('clientCa', 'tlsCert');
+	for (const key of CORS_KEYS) reading.requireBeside(`cors.${key}`, 'cors.origins');
+	reading.check(({ hub }) => {
+		if (hub.proxyProtocol && hub.trustedProxies.length === 0) {
+			return { key: 'proxyProtocol', text: 'needs hub.trustedProxies beside it: only those are believed' };
+		}
+		const fault = hub.cors.origins && corsFault({ ...hub.cors, origins: hub.cors.origins });
+		return fault && { key: `cors.${fault.key}`, text: fault.text };
+	});
 	const { hub, log } = reading.finish();
 	return {
 		settings: hubSettings(hub, reading.has('adminPort')),
@@ -69,9 +81,10 @@ export async function loadAgent(
 }
 
 function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
-	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, ...settings } = hub;
+	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, cors, ...settings } = hub;
+	const { origins } = cors;
 	const tls = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey, clientCa } : undefined;
-	return { ...settings, secret: required(hub.secret), tls, adminRequired };
+	return { ...settings, secret: required(hub.secret), tls, cors: origins && { ...cors, origins }, adminRequired };
 }
 
 function agentSettings(agent: Configuration['agent']) {

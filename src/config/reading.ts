@@ -13,12 +13,16 @@ const MAX_SECRET_BYTES = 64 * 1024;
 /** Fewer characters than this can be guessed. */
 const SHORT_SECRET = 16;
 
+/** What is wrong with keys together, said of one of them; undefined for nothing. */
+export type Rule = (read: Configuration) => { readonly key: string; readonly text: string } | undefined;
+
 export class Reading {
 	/** `hub.` or `agent.`, before every key that a step is told. */
 	readonly #prefix: string;
 	readonly #section: string;
 	readonly #gathered: Gathered;
 	readonly #mistakes: Mistakes;
+	readonly #rules: Rule[] = [];
 
 	/** @throws ConfigError if the file cannot be read */
 	static async begin(section: 'hub' | 'agent', sources: Sources): Promise<Reading> {
@@ -97,6 +101,11 @@ export class Reading {
 		}
 	}
 
+	/** Looks, at the end, at keys that are right each for itself. `rule` names one of the section, and says what is wrong with it. */
+	check(rule: Rule): void {
+		this.#rules.push(rule);
+	}
+
 	/** Sentences for the log, and what to do about it. */
 	shortSecrets(...names: readonly string[]): string[] {
 		return names.flatMap((name) => {
@@ -111,6 +120,12 @@ export class Reading {
 	finish(): Configuration {
 		const result = schema.safeParse(tree(this.#entries));
 		for (const issue of result.error?.issues ?? []) this.#addIssue(issue);
+		for (const rule of this.#rules) {
+			const fault = result.data && rule(result.data);
+			if (fault === undefined) continue;
+			const key = this.#prefix + fault.key;
+			this.#mistakes.add(this.#entries.get(key)?.origin, key, fault.text);
+		}
 		this.#mistakes.raise();
 		if (!result.success) throw result.error;
 		return result.data;

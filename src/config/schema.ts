@@ -1,10 +1,13 @@
 /** Every key that a configuration has, what it means and its default. Durations are milliseconds and sizes bytes once read. */
 import { z } from 'zod';
 import { parseHubAddress } from '../tunnel/address.ts';
+import { checkNetwork } from '../tunnel/trusted-proxies.ts';
 import {
 	agentId,
 	bearerToken,
 	boolean,
+	checkName,
+	checkOrigin,
 	duration,
 	host,
 	integer,
@@ -20,6 +23,8 @@ import {
 
 /** Shorter than this it would find dead what is only slow. */
 const LEAST_HEARTBEAT = 50;
+/** Shorter than this it would end connections of honest peers. */
+const LEAST_TIMEOUT = 100;
 
 const heartbeat = z
 	.strictObject({
@@ -40,6 +45,23 @@ const queue = z
 		timeout: duration().default(300_000),
 		/** Bytes of request bodies that waiting requests may hold, all together. */
 		maxBytes: size().default(256 * 2 ** 20),
+	})
+	.prefault({});
+
+const cors = z
+	.strictObject({
+		/** Origins whose pages may ask, such as https://app.example.com, or * for all; without it upstreams decide. */
+		origins: listOf(checkOrigin).optional(),
+		/** Methods that such pages may use; * is any. */
+		methods: listOf(checkName).default(['*']),
+		/** Request headers that such pages may set; * is any. */
+		headers: listOf(checkName).default(['*']),
+		/** Response headers that such pages may read; * is any. */
+		exposedHeaders: listOf(checkName).default(['Slime-Agent-Id', 'Slime-Error', 'Retry-After', 'X-Request-Id']),
+		/** Whether browsers send cookies and credentials along. */
+		credentials: boolean().default(false),
+		/** How long a browser may remember what it was told. */
+		maxAge: duration().default(7_200_000),
 	})
 	.prefault({});
 
@@ -69,6 +91,12 @@ const hub = z
 		tlsKey: path().optional(),
 		/** PEM file of the authority that signs agents' certificates; with it an agent must bring one. */
 		clientCa: path().optional(),
+		/** Proxies before the hub whose X-Forwarded-* and Forwarded are believed: IP addresses, CIDR blocks, loopback, private. */
+		trustedProxies: listOf(checkNetwork).default([]),
+		/** Whether connections of those proxies begin with a PROXY header, version 1 or 2. */
+		proxyProtocol: boolean().default(false),
+		/** What browsers are told about requests of other origins. */
+		cors,
 		/** Address of the admin listener. */
 		adminHost: host().default('127.0.0.1'),
 		/** Port of the admin listener; 0 is any free one, `off` opens none. */
@@ -85,8 +113,16 @@ const hub = z
 		drainTimeout: duration().default(30_000),
 		/** Most connections at a time. */
 		maxConnections: integer(1).default(10_000),
-		/** Most connections of one address at a time; 0 is no limit. */
+		/** Most connections of one address at a time; 0 is no limit. Trusted proxies have none. */
 		maxConnectionsPerAddress: integer(0).default(0),
+		/** Requests after which an app's connection is closed; 0 is no limit. */
+		maxRequestsPerConnection: integer(0).default(0),
+		/** How long a request's headers may take to arrive; also a connection's first byte, and a PROXY header. */
+		headersTimeout: duration(LEAST_TIMEOUT).default(15_000),
+		/** How long an app's connection may be idle. */
+		keepAliveTimeout: duration(LEAST_TIMEOUT).default(75_000),
+		/** How long a TLS handshake may take. */
+		handshakeTimeout: duration(LEAST_TIMEOUT).default(15_000),
 	})
 	.prefault({});
 

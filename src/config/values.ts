@@ -141,6 +141,18 @@ export const bearerToken = () =>
 		throw new UsageError('is not a token: write one line without spaces, as it was printed');
 	});
 
+/** @throws UsageError for what is no origin as browsers write them (RFC 6454 section 6.2), nor `*` */
+export function checkOrigin(text: string): void {
+	if (text === '*' || (URL.canParse(text) && new URL(text).origin === text)) return;
+	throw new UsageError(`${quoted(text)} is not an origin: write a scheme and a host, such as https://app.example.com`);
+}
+
+/** @throws UsageError for what is no name of a header or of a method (RFC 9110 section 5.6.2) */
+export function checkName(text: string): void {
+	if (/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(text)) return;
+	throw new UsageError(`${quoted(text)} is not a name: write letters, digits and hyphens, or * for any`);
+}
+
 /** The items of a list: as they stand in a file's list, between commas anywhere else. */
 export function itemsOf(value: string | readonly string[]): readonly string[] {
 	return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;

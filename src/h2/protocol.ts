@@ -85,6 +85,13 @@ export class ConnectionError extends Error {
 	}
 }
 
+/** The peer began a frame or a header block and did not end it in time. */
+export class UnfinishedError extends ConnectionError {
+	constructor() {
+		super(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block does not end');
+	}
+}
+
 /** A violation that ends one stream with RST_STREAM (RFC 9113 section 5.4.2). */
 export class StreamError extends Error {
 	readonly code: number;

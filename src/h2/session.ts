@@ -21,6 +21,7 @@ import {
 	type FieldList,
 	MAX_STREAM_ID,
 	StreamError,
+	UnfinishedError,
 } from './protocol.ts';
 import { Receiver } from './receiver.ts';
 import type { Role, SessionHandler, SessionOptions } from './session-handler.ts';
@@ -91,7 +92,7 @@ export class Session implements FrameListener, OutboundOwner {
 
 		this.#overhead = new PeerBudget(options.overheadBudget ?? OVERHEAD_BUDGET, 'frames carry no message');
 		this.#watch = new UnfinishedWatch(options.unfinishedTimeout ?? UNFINISHED_TIMEOUT, () => {
-			this.destroy(new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, 'a frame or a header block does not end'));
+			this.destroy(new UnfinishedError());
 		});
 		this.#watch.note(true, 0);
 

@@ -12,6 +12,7 @@ import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/hands
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { peerOf } from './peer.ts';
 
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 512 * 1024 * 1024;
@@ -56,7 +57,7 @@ export class Acceptor {
 	}
 
 	async accept(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-		const address = req.socket.remoteAddress ?? 'unknown';
+		const address = peerOf(req.socket).client(req.rawHeaders);
 		try {
 			const identity = await this.#identify(req, address);
 			if (socket.destroyed) return;

@@ -11,9 +11,15 @@ export interface ErrorAnswer {
 
 export function errorAnswer(error: SlimeError, requestId: string | undefined): ErrorAnswer {
 	const body = Buffer.from(errorBody(error));
-	const fields = ['content-type', 'application/json', 'cache-control', 'no-store', 'slime-error', error.code];
-	if (error.retryable) fields.push('retry-after', String(RETRY_AFTER_SECONDS));
-	if (requestId !== undefined) fields.push('x-request-id', requestId);
+	const fields = ['content-type', 'application/json', ...ownFields(error, requestId)];
 	fields.push('content-length', String(body.length));
 	return { fields, body };
+}
+
+/** What every error of the hub's says, whatever its body is: name, value, name, value … */
+export function ownFields(error: SlimeError, requestId: string | undefined): string[] {
+	const fields = ['cache-control', 'no-store', 'slime-error', error.code];
+	if (error.retryable) fields.push('retry-after', String(RETRY_AFTER_SECONDS));
+	if (requestId !== undefined) fields.push('x-request-id', requestId);
+	return fields;
 }

@@ -1,6 +1,7 @@
 /** One request of an application and its response, by whatever version of HTTP it came: what gateway and exchange know of it. */
 import type { FieldList } from '../h2/protocol.ts';
 import type { SlimeError } from '../shared/errors.ts';
+import type { Peer } from './peer.ts';
 
 /** Hears of a request's body. */
 export interface BodyReader {
@@ -19,6 +20,12 @@ export interface ResponseListener {
 	requestBroken(): void;
 }
 
+/** Fields that the hub adds to every response to a request, whoever made it. */
+export interface ResponseDecorator {
+	/** @param fields name, value, name, value … in lower case, changed in place */
+	decorate(fields: string[]): void;
+}
+
 export interface AppRequest {
 	readonly method: string;
 	/** The request target as it arrived. */
@@ -28,9 +35,10 @@ export interface AppRequest {
 	/** HTTP/2's :authority. */
 	readonly authority: string | undefined;
 	readonly version: '1.0' | '1.1' | '2.0' | 'unknown';
-	/** IP address of the application, or of a proxy before it. */
+	/** IP address of the application, as far as it and trusted proxies before it tell. */
 	readonly address: string;
-	readonly secure: boolean;
+	/** Whoever is at the other end of its connection: the application, or a proxy. */
+	readonly peer: Peer;
 	/** There is no body, nor will there be. */
 	readonly bodiless: boolean;
 	/** Status of the response whose head was sent or settled; undefined before. */
@@ -38,6 +46,9 @@ export interface AppRequest {
 
 	/** Names of fields that came never-indexed and have to go on so (RFC 7541 section 7.1.3). */
 	readonly neverIndexed: readonly string[] | null;
+
+	/** Adds to the fields of whatever is answered; null for nothing. */
+	decorator: ResponseDecorator | null;
 
 	/** The value of a field that may come once; of several the first, or all of them joined. `name` in lower case. */
 	field(name: string): string | undefined;

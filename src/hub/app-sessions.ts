@@ -4,7 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import { STRANGERS_OVERHEAD, STRANGERS_RESETS } from '../h2/limits.ts';
-import { ConnectionError, ErrorCode, type FieldList } from '../h2/protocol.ts';
+import { ConnectionError, ErrorCode, type FieldList, UnfinishedError } from '../h2/protocol.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { WindowBudget } from '../h2/window.ts';
@@ -12,7 +12,9 @@ import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { AppRequest } from './app-request.ts';
+import type { EndedConnections } from './ended.ts';
 import { Http2App } from './http2-app.ts';
+import type { Peer } from './peer.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -20,10 +22,13 @@ const MiB = 1024 * KiB;
 export interface AppSessionsOptions {
 	readonly request: (app: AppRequest) => void;
 	readonly logger: Logger;
-	/** Milliseconds for a connection's first SETTINGS. */
+	readonly ended: EndedConnections;
+	/** Milliseconds for a connection's first SETTINGS, and for its answer when it was told that it is over. */
 	readonly settingsTimeout: number;
 	/** Milliseconds without a stream after which a connection is closed. */
 	readonly idleTimeout: number;
+	/** Requests of one connection after which it is told that it is over; 0 is no limit. */
+	readonly maxRequests: number;
 	/** Bytes and number of fields of a request's header section. */
 	readonly maxHeaderBytes: number;
 	readonly maxFields: number;
@@ -49,8 +54,8 @@ export class AppSessions {
 	}
 
 	/** @param head bytes that were read already */
-	accept(socket: Socket, head: Buffer, secure: boolean): void {
-		const session = new AppSession(this, socket, head, secure);
+	accept(socket: Socket, head: Buffer, peer: Peer): void {
+		const session = new AppSession(this, socket, head, peer);
 		this.#open.add(session);
 		if (this.#draining) session.drain();
 	}
@@ -73,13 +78,13 @@ export class AppSessions {
 class AppSession implements SessionHandler {
 	readonly #owner: AppSessions;
 	readonly #session: Session;
-	readonly #peer: { readonly address: string; readonly secure: boolean };
+	readonly #peer: Peer;
 	#timer: NodeJS.Timeout;
 
-	constructor(owner: AppSessions, socket: Socket, head: Buffer, secure: boolean) {
+	constructor(owner: AppSessions, socket: Socket, head: Buffer, peer: Peer) {
 		const { maxHeaderBytes, maxFields, settingsTimeout } = owner.options;
 		this.#owner = owner;
-		this.#peer = { address: socket.remoteAddress ?? 'unknown', secure };
+		this.#peer = peer;
 		socket.setNoDelay(true);
 		this.#session = new Session({
 			socket,
@@ -122,8 +127,15 @@ class AppSession implements SessionHandler {
 		if (this.#session.openStreams === 0) this.#waitIdle();
 	}
 
-	stream(stream: Stream, section: FieldList, endStream: boolean): StreamHandler {
+	stream(stream: Stream, section: FieldList, endStream: boolean): StreamHandler | null {
 		clearTimeout(this.#timer);
+		const { maxRequests } = this.#owner.options;
+		const requests = ++this.#peer.requests;
+		if (maxRequests > 0 && requests >= maxRequests) {
+			this.#session.shutdown();
+			// Those that were on their way are served; who goes on has not read what it was told.
+			if (requests > maxRequests + MAX_STREAMS) return null;
+		}
 		const app = new Http2App(stream, section, endStream, this.#peer, () => this.#streamOver());
 		// Its handler must be known before anything can be answered.
 		stream.handler = app;
@@ -139,7 +151,11 @@ class AppSession implements SessionHandler {
 	closed(_session: Session, error: Error | null): void {
 		clearTimeout(this.#timer);
 		this.#owner.ended(this);
-		if (error) this.#owner.options.logger.debug({ reason: error.message }, 'an HTTP/2 connection ended');
+		const { ended, logger } = this.#owner.options;
+		if (error instanceof UnfinishedError) ended.count('frame', this.#peer.address);
+		else if (error instanceof ConnectionError && error.code === ErrorCode.SETTINGS_TIMEOUT)
+			ended.count('settings', this.#peer.address);
+		else if (error) logger.debug({ reason: error.message }, 'an HTTP/2 connection ended');
 	}
 
 	#streamOver(): void {
@@ -148,6 +164,14 @@ class AppSession implements SessionHandler {
 
 	#waitIdle(): void {
 		clearTimeout(this.#timer);
-		this.#timer = setTimeout(() => this.#session.shutdown(), this.#owner.options.idleTimeout);
+		this.#timer = setTimeout(() => this.#leave(), this.#owner.options.idleTimeout);
+	}
+
+	/** The app is told, and has some time to say that it heard so. */
+	#leave(): void {
+		const { ended, settingsTimeout } = this.#owner.options;
+		ended.count('keep_alive', this.#peer.address);
+		this.#session.shutdown();
+		this.#timer = setTimeout(() => this.#session.destroy(), settingsTimeout);
 	}
 }

@@ -9,6 +9,7 @@ import type { Logger } from '../shared/logger.ts';
 import { type AgentVerdict, tunnelRequest } from '../tunnel/fields.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { AppRequest, ResponseListener } from './app-request.ts';
+import { type Cors, isPreflight } from './cors.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Dispatcher, Lease, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
@@ -25,6 +26,8 @@ const ALLOWED = ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'];
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
+	/** null where upstreams decide about cross-origin requests. */
+	readonly cors: Cors | null;
 	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
 	readonly firstByteTimeout: number;
 	readonly logger: Logger;
@@ -80,19 +83,30 @@ export class Gateway {
 		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
 		if (app.version === 'unknown') throw new SlimeError('bad_request', 'HTTP/1.0, 1.1 and 2 are served.');
 		if (method === 'TRACE' || method === 'CONNECT') throw new SlimeError('method_not_allowed');
-		const verdict = this.options.appAuth.check(app.field('slime-app-password'), app.field('authorization'));
+		const { appAuth, cors } = this.options;
+		if (cors !== null) app.decorator = cors.decoratorFor(app.field('origin'));
+		// Browsers send no password before they know that they may.
+		const preflight = cors !== null && isPreflight(app);
+		const verdict = preflight ? 'open' : appAuth.check(app.field('slime-app-password'), app.field('authorization'));
 		if (verdict === 'refused') throw new SlimeError('unauthorized');
 		const section = tunnelRequest(
 			{ method, url, rawHeaders: fields, authority: app.authority },
 			{
-				address: app.address,
-				secure: app.secure,
+				address: app.peer.address,
+				trusted: app.peer.trusted !== null,
+				secure: app.peer.secure,
 				httpVersion: app.version,
 				requestId,
 				dropAuthorization: verdict === 'bearer',
 			},
 		);
 		const target = section[section[4] === ':authority' ? 7 : 5] ?? '';
+		if (preflight) {
+			app.decorator = null;
+			app.head(204, cors.preflight(app));
+			app.finish(null, []);
+			return null;
+		}
 		if (target.startsWith(OWN_PATHS)) throw new SlimeError('not_found');
 		if (target === '*') {
 			app.head(204, [...ALLOWED]);
@@ -108,7 +122,8 @@ export class Gateway {
 		let told: SlimeError;
 		if (error instanceof SlimeError) {
 			told = error;
-			logger.debug({ requestId, method: app.method, error: told.code, status: told.status }, 'request refused');
+			const { method, address } = app;
+			logger.debug({ requestId, address, method, error: told.code, status: told.status }, 'request refused');
 		} else {
 			logger.error({ requestId, err: error }, 'a request failed inside the hub');
 			told = new SlimeError('internal');
@@ -255,6 +270,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		logger[level](
 			{
 				requestId: this.#requestId,
+				address: this.app.address,
 				method: this.app.method,
 				path: this.#wanted.path,
 				agent: this.#exchange?.link.identity.agentId,

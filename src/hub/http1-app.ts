@@ -7,7 +7,8 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
-import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
+import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
+import { type Peer, peerOf } from './peer.ts';
 
 /** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
 const COPY_BYTES = 2048;
@@ -34,6 +35,7 @@ export class Http1App implements AppRequest {
 	readonly #asksFirst: boolean;
 	reader: BodyReader | null = null;
 	listener: ResponseListener | null = null;
+	decorator: ResponseDecorator | null = null;
 	#listensForDrain = false;
 	/** We write the chunked form (RFC 9112 section 7.1) ourselves: Node would hand each token over in four pieces. */
 	#chunked = false;
@@ -58,11 +60,11 @@ export class Http1App implements AppRequest {
 	}
 
 	get address(): string {
-		return this.#req.socket.remoteAddress ?? 'unknown';
+		return this.peer.client(this.fields);
 	}
 
-	get secure(): boolean {
-		return 'encrypted' in this.#req.socket;
+	get peer(): Peer {
+		return peerOf(this.#req.socket);
 	}
 
 	get status(): number | undefined {
@@ -117,6 +119,7 @@ export class Http1App implements AppRequest {
 
 	head(status: number, raw: string[]): void {
 		const res = this.#res;
+		this.decorator?.decorate(raw);
 		// Only the chunked form has a place for trailers, and Node throws where they are announced without it.
 		const trailer = raw.indexOf('trailer');
 		if (trailer >= 0 && (this.version === '1.0' || raw.includes('content-length') || this.#hasNoBody(status))) {
@@ -191,6 +194,7 @@ export class Http1App implements AppRequest {
 		const res = this.#res;
 		if (res.headersSent || res.destroyed) return;
 		const { fields, body } = errorAnswer(error, requestId);
+		this.decorator?.decorate(fields);
 		const unread = !this.bodiless && !(this.#req.complete && this.#req.readableEnded);
 		// Whoever sends what cannot be understood might mean something else by what follows it.
 		const misunderstood = error.code === 'bad_request' || error.code === 'headers_too_large';
@@ -252,6 +256,7 @@ export class Http1App implements AppRequest {
 			return;
 		}
 		const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
+		this.decorator?.decorate(fields);
 		res.writeHead(400, [...fields, 'connection', 'close']);
 		res.end(body);
 		this.#req.socket.destroySoon();

@@ -3,13 +3,9 @@ import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
-import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
-
-/** Where a request came from, which its fields do not say. */
-export interface Peer {
-	readonly address: string;
-	readonly secure: boolean;
-}
+import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
+import { grpcAnswer, isGrpc } from './grpc-answer.ts';
+import type { Peer } from './peer.ts';
 
 export class Http2App implements AppRequest, StreamHandler {
 	readonly method: string;
@@ -19,11 +15,12 @@ export class Http2App implements AppRequest, StreamHandler {
 	readonly version = '2.0';
 	readonly neverIndexed: readonly string[] | null;
 	readonly bodiless: boolean;
-	readonly #peer: Peer;
+	readonly peer: Peer;
 	readonly #stream: Stream;
 	readonly #over: () => void;
 	#reader: BodyReader | null = null;
 	#listener: ResponseListener | null = null;
+	decorator: ResponseDecorator | null = null;
 	/** Body that came before anybody wanted it: no more than the stream's first window. */
 	#early: Buffer[] = [];
 	#ended = false;
@@ -40,7 +37,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer, over: () => void) {
 		this.#stream = stream;
 		this.neverIndexed = stream.neverIndexed;
-		this.#peer = peer;
+		this.peer = peer;
 		this.#over = over;
 		this.bodiless = endStream;
 		let method = '';
@@ -61,11 +58,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	}
 
 	get address(): string {
-		return this.#peer.address;
-	}
-
-	get secure(): boolean {
-		return this.#peer.secure;
+		return this.peer.client(this.fields);
 	}
 
 	get status(): number | undefined {
@@ -150,6 +143,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	}
 
 	head(status: number, raw: string[], neverIndexed: readonly string[] | null = null): void {
+		this.decorator?.decorate(raw);
 		this.#status = status;
 		this.#responseNeverIndexed = neverIndexed;
 		this.#head = [':status', String(status), ...raw];
@@ -195,6 +189,11 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	refuse(error: SlimeError, requestId: string): void {
 		if (this.#status !== undefined) return;
+		if (isGrpc(this.field('content-type'))) {
+			this.head(200, grpcAnswer(error, requestId));
+			this.finish(null, []);
+			return;
+		}
 		const { fields, body } = errorAnswer(error, requestId);
 		this.head(error.status, fields);
 		this.finish(this.method === 'HEAD' ? null : body, []);

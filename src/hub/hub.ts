@@ -6,7 +6,9 @@ import { createTokens } from '../auth/tokens.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
+import { Cors } from './cors.ts';
 import { Dispatcher } from './dispatcher.ts';
+import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
 import { Listener } from './listener.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
@@ -23,13 +25,15 @@ export interface Hub {
 	readonly waiting: number;
 	/** Requests that hold a worker. */
 	readonly leased: number;
+	/** Connections that the hub ended for what they did not do, by the phase that they were in. */
+	readonly ended: Readonly<EndedCounts>;
 	/** Ends gracefully: new work is refused, what is queued or running may finish until the drain timeout. */
 	drain(): Promise<void>;
 	/** Ends at once. */
 	close(): Promise<void>;
 }
 
-/** @throws the system's error when a port cannot be listened on, UsageError for certificates that cannot be read */
+/** @throws the system's error when a port cannot be listened on, UsageError for options that make no sense */
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
@@ -38,6 +42,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const gateway = new Gateway({
 		dispatcher,
 		appAuth: new AppAuth(options.appPassword),
+		cors: options.cors ? new Cors(options.cors) : null,
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
 		logger,
@@ -96,6 +101,9 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		},
 		get leased() {
 			return dispatcher.stats().leased;
+		},
+		get ended() {
+			return listener.ended.counts;
 		},
 		drain: () => {
 			ending ??= end(options.drainTimeout);

@@ -7,23 +7,24 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { SlimeError } from '../shared/errors.ts';
+import { SlimeError, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { loadServerTls } from '../tls/contexts.ts';
 import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import { plainAddress, TrustedProxies } from '../tunnel/trusted-proxies.ts';
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
-import { tellVersion } from './first-bytes.ts';
+import { EndedConnections } from './ended.ts';
+import { takeProxyHeader, tellVersion } from './first-bytes.ts';
 import { Http1App, underWay } from './http1-app.ts';
 import type { HubOptions } from './options.ts';
+import { Peer, peerOf, setPeer } from './peer.ts';
+import { PerAddress } from './per-address.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
-/** For the request headers, and for a connection that says nothing at all. */
-const HEADERS_TIMEOUT = 15_000;
-const KEEP_ALIVE_TIMEOUT = 75_000;
+/** Milliseconds between looks at request headers that are late, at most. */
 const CHECK_INTERVAL = 1000;
-const TLS_HANDSHAKE_TIMEOUT = 15_000;
 
 const NOTHING = Buffer.alloc(0);
 
@@ -33,7 +34,19 @@ export interface ListenerHandler {
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-export type ListenerOptions = Pick<HubOptions, 'tls' | 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'>;
+export type ListenerOptions = Pick<
+	HubOptions,
+	| 'tls'
+	| 'trustedProxies'
+	| 'proxyProtocol'
+	| 'maxConnections'
+	| 'maxConnectionsPerAddress'
+	| 'maxRequestsPerConnection'
+	| 'headersTimeout'
+	| 'keepAliveTimeout'
+	| 'handshakeTimeout'
+	| 'logger'
+>;
 
 export class Listener {
 	readonly #server: Server;
@@ -44,22 +57,34 @@ export class Listener {
 	readonly #serveHttp1: (socket: Socket) => void;
 	/** Connections that have not said yet which version of HTTP they speak. */
 	readonly #silent = new Set<Socket>();
-	readonly #perAddress = new Map<string, number>();
-	readonly #maxPerAddress: number;
+	readonly #options: ListenerOptions;
+	readonly #trusted: TrustedProxies | null;
+	readonly #perAddress: PerAddress;
+	readonly ended: EndedConnections;
+	/** Over TLS: whose the connection of a proxy is, by both its ends, until it is known at its socket. */
+	readonly #announced = new Map<string, Peer>();
+	/** What is done with a connection whose peer is known: a TLS handshake, or HTTP at once. */
+	readonly #greet: (socket: Socket) => void;
 
-	/** @throws UsageError for certificates that cannot be read */
+	/** @throws UsageError for certificates that cannot be read, and for proxies that are no networks */
 	constructor(options: ListenerOptions, handler: ListenerHandler) {
 		const tls = options.tls ? loadServerTls(options.tls) : null;
 		this.#handler = handler;
 		this.#log = options.logger;
-		this.#maxPerAddress = options.maxConnectionsPerAddress || Number.POSITIVE_INFINITY;
+		this.#options = options;
+		this.#trusted = options.trustedProxies.length > 0 ? new TrustedProxies(options.trustedProxies) : null;
+		if (options.proxyProtocol && this.#trusted === null) {
+			throw new UsageError('proxyProtocol needs trustedProxies: from nobody else a PROXY header is believed');
+		}
+		this.#perAddress = new PerAddress(options.maxConnectionsPerAddress);
+		this.ended = new EndedConnections(options.logger);
 		const limits = {
 			maxHeaderSize: MAX_HEADER_BYTES,
-			headersTimeout: HEADERS_TIMEOUT,
+			headersTimeout: options.headersTimeout,
 			// How long an upload takes is the app's business.
 			requestTimeout: 0,
-			keepAliveTimeout: KEEP_ALIVE_TIMEOUT,
-			connectionsCheckingInterval: CHECK_INTERVAL,
+			keepAliveTimeout: options.keepAliveTimeout,
+			connectionsCheckingInterval: Math.min(CHECK_INTERVAL, options.headersTimeout),
 			requireHostHeader: false,
 			noDelay: true,
 			keepAlive: true,
@@ -69,20 +94,27 @@ export class Listener {
 					...tls,
 					...limits,
 					ALPNProtocols: ['h2', 'http/1.1'],
-					handshakeTimeout: TLS_HANDSHAKE_TIMEOUT,
+					handshakeTimeout: options.handshakeTimeout,
 				})
 			: createServer(limits);
 		const server = this.#server;
-		const arrival = tls ? 'secureConnection' : 'connection';
-		const [serveHttp1] = server.listeners(arrival);
-		server.removeAllListeners(arrival);
-		this.#serveHttp1 = (socket) => serveHttp1?.call(server, socket);
-		server.on(arrival, (socket: Socket) => this.#arrive(socket));
+		// Node's own steps are taken in between ours: connection → PROXY header → TLS → version of HTTP → parser.
+		const accepted = takeOver(server, 'connection');
+		this.#serveHttp1 = tls ? takeOver(server, 'secureConnection') : accepted;
+		this.#greet = tls ? accepted : (socket) => this.#arrive(socket);
+		server.on('connection', (socket: Socket) => this.#admit(socket));
+		if (tls) {
+			server.on('secureConnection', (socket: Socket) => this.#secured(socket));
+			server.removeAllListeners('tlsClientError');
+			server.on('tlsClientError', (error: Error, socket: Socket) => this.#handshakeFailed(error, socket));
+		}
 		this.#sessions = new AppSessions({
 			request: (app) => handler.request(app),
 			logger: options.logger,
-			settingsTimeout: HEADERS_TIMEOUT,
-			idleTimeout: KEEP_ALIVE_TIMEOUT,
+			ended: this.ended,
+			settingsTimeout: options.headersTimeout,
+			idleTimeout: options.keepAliveTimeout,
+			maxRequests: options.maxRequestsPerConnection,
 			maxHeaderBytes: MAX_HEADER_BYTES,
 			maxFields: MAX_FIELDS,
 		});
@@ -98,8 +130,14 @@ export class Listener {
 		});
 		server.on('upgrade', (req, socket, head) => afterResponses(socket, () => this.#upgrade(req, socket, head)));
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
-		server.on('connection', (socket: Socket) => this.#admit(socket));
-		server.on('drop', () => this.#log.warn('too many connections: one was dropped'));
+		server.on('timeout', (socket) => {
+			this.ended.count('keep_alive', peerOf(socket).address);
+			socket.destroy();
+		});
+		server.on('drop', (data) => {
+			this.ended.count('too_many', data?.remoteAddress);
+			this.#log.warn('too many connections: one was dropped');
+		});
 	}
 
 	/** @throws the system's error when the address cannot be listened on */
@@ -133,38 +171,82 @@ export class Listener {
 	#arrive(socket: Socket): void {
 		const secure = socket instanceof TLSSocket;
 		if (secure && socket.alpnProtocol === 'h2') {
-			this.#sessions.accept(socket, NOTHING, true);
+			this.#sessions.accept(socket, NOTHING, peerOf(socket));
 			return;
 		}
 		this.#silent.add(socket);
-		tellVersion(socket, HEADERS_TIMEOUT, (spoken, head) => {
+		tellVersion(socket, this.#options.headersTimeout, (spoken, head) => {
 			this.#silent.delete(socket);
 			if (spoken === 'http1') this.#serveHttp1(socket);
-			else if (spoken === 'http2' && head !== null) this.#sessions.accept(socket, head, secure);
-			else socket.destroy();
+			else if (spoken === 'http2' && head !== null) this.#sessions.accept(socket, head, peerOf(socket));
+			else {
+				if (spoken === 'silent') this.ended.count('first_byte', peerOf(socket).address);
+				else if (spoken === 'unfinished') this.ended.count('preface', peerOf(socket).address);
+				socket.destroy();
+			}
 		});
 	}
 
 	#request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void {
 		// A pipelined request waits for the response before it: unsafe ones may not overtake (RFC 9112 section 9.3.2).
 		if (res.socket === null) res.once('socket', () => this.#request(req, res, asksFirst));
-		else this.#handler.request(new Http1App(req, res, asksFirst));
+		else {
+			const most = this.#options.maxRequestsPerConnection;
+			// Node then says Connection: close, and closes.
+			if (most > 0 && ++peerOf(req.socket).requests >= most) res.shouldKeepAlive = false;
+			this.#handler.request(new Http1App(req, res, asksFirst));
+		}
 	}
 
+	/** A connection's very beginning: whose it is. */
 	#admit(socket: Socket): void {
-		const address = socket.remoteAddress;
-		if (address === undefined || this.#maxPerAddress === Number.POSITIVE_INFINITY) return;
-		const count = (this.#perAddress.get(address) ?? 0) + 1;
-		if (count > this.#maxPerAddress) {
+		const address = plainAddress(socket.remoteAddress ?? 'unknown');
+		if (!this.#options.proxyProtocol || this.#trusted?.includes(address) !== true) {
+			this.#identified(socket, address);
+			return;
+		}
+		this.#silent.add(socket);
+		takeProxyHeader(socket, this.#options.headersTimeout, (header) => {
+			this.#silent.delete(socket);
+			if (typeof header === 'string') {
+				if (header !== 'over') this.ended.count('proxy_header', address, header);
+				socket.destroy();
+				return;
+			}
+			this.#identified(socket, header.source ?? address);
+		});
+	}
+
+	#identified(socket: Socket, address: string): void {
+		const secure = this.#options.tls !== undefined;
+		const peer = new Peer(address, secure, this.#trusted);
+		// A trusted proxy's connections are those of many clients.
+		if (peer.trusted === null && !this.#perAddress.admit(address, socket)) {
+			this.ended.count('per_address', address);
 			socket.destroy();
 			return;
 		}
-		this.#perAddress.set(address, count);
-		socket.once('close', () => {
-			const left = (this.#perAddress.get(address) ?? 1) - 1;
-			if (left > 0) this.#perAddress.set(address, left);
-			else this.#perAddress.delete(address);
-		});
+		setPeer(socket, peer);
+		if (secure && this.#options.proxyProtocol) {
+			const ends = endsOf(socket);
+			this.#announced.set(ends, peer);
+			socket.once('close', () => this.#announced.delete(ends));
+		}
+		this.#greet(socket);
+	}
+
+	/** Node makes another socket for TLS, which has the same ends. */
+	#secured(socket: Socket): void {
+		const address = plainAddress(socket.remoteAddress ?? 'unknown');
+		setPeer(socket, this.#announced.get(endsOf(socket)) ?? new Peer(address, true, this.#trusted));
+		this.#arrive(socket);
+	}
+
+	#handshakeFailed(error: Error, socket: Socket): void {
+		const code = 'code' in error ? String(error.code) : '';
+		if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.ended.count('tls_handshake', socket.remoteAddress);
+		else this.#log.debug({ code, address: socket.remoteAddress }, 'a TLS handshake failed');
+		socket.destroy();
 	}
 
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -207,7 +289,8 @@ export class Listener {
 
 	#clientError(error: Error, socket: Duplex): void {
 		const code = 'code' in error ? String(error.code) : '';
-		this.#log.debug({ code }, 'a connection was refused');
+		if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.ended.count('headers', peerOf(socket as Socket).address);
+		else this.#log.debug({ code }, 'a connection was refused');
 		const app = underWay(socket);
 		if (code === 'ECONNRESET' || !socket.writable) {
 			socket.destroy();
@@ -221,6 +304,18 @@ export class Listener {
 			refuseUpgrade(socket, new SlimeError('bad_request'));
 		}
 	}
+}
+
+/** Takes Node's own listener off an event. @returns what it does with a connection */
+function takeOver(server: Server, event: 'connection' | 'secureConnection'): (socket: Socket) => void {
+	const [listener] = server.listeners(event);
+	server.removeAllListeners(event);
+	return (socket) => listener?.call(server, socket);
+}
+
+/** Both ends of a connection that is open: no other has the same. */
+function endsOf(socket: Socket): string {
+	return `${socket.remoteAddress} ${socket.remotePort} ${socket.localAddress} ${socket.localPort}`;
 }
 
 /** A request that takes the connection over waits for the responses before it, as any other does (RFC 9112 section 9.3.2). */

@@ -1,4 +1,5 @@
 /** What a hub can be told, with the defaults. Durations are in milliseconds, sizes in bytes. */
+import type { CorsOptions } from '../config/cors.ts';
 import { type Logger, silentLogger } from '../shared/logger.ts';
 
 export interface HubOptions {
@@ -15,6 +16,12 @@ export interface HubOptions {
 	readonly appPassword?: string | undefined;
 	/** PEM files. With `clientCa` an agent must bring a certificate that it signed. */
 	readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined } | undefined;
+	/** Networks of proxies whose X-Forwarded-* and Forwarded are believed: IP addresses, CIDR blocks, `loopback`, `private`. */
+	readonly trustedProxies: readonly string[];
+	/** Connections of trusted proxies begin with a PROXY header, version 1 or 2. */
+	readonly proxyProtocol: boolean;
+	/** What browsers are told about cross-origin requests; left out, that is the upstreams' business. */
+	readonly cors?: CorsOptions | undefined;
 	readonly adminHost: string;
 	/** 0 is any free port; `off` opens none. */
 	readonly adminPort: number | 'off';
@@ -33,8 +40,16 @@ export interface HubOptions {
 	readonly firstByteTimeout: number;
 	readonly drainTimeout: number;
 	readonly maxConnections: number;
-	/** 0 is no limit. */
+	/** 0 is no limit. Trusted proxies have none. */
 	readonly maxConnectionsPerAddress: number;
+	/** Then a connection ends after its last response; 0 is no limit. */
+	readonly maxRequestsPerConnection: number;
+	/** For a request's headers, and before them for a PROXY header, the first byte, HTTP/2's preface and first SETTINGS, each. */
+	readonly headersTimeout: number;
+	/** How long apps' connections may be idle. */
+	readonly keepAliveTimeout: number;
+	/** For a TLS handshake. */
+	readonly handshakeTimeout: number;
 	readonly logger: Logger;
 }
 
@@ -45,6 +60,8 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	host: '0.0.0.0',
 	port: 8080,
 	concurrent: 0,
+	trustedProxies: [],
+	proxyProtocol: false,
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,
@@ -54,5 +71,9 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	drainTimeout: 30_000,
 	maxConnections: 10_000,
 	maxConnectionsPerAddress: 0,
+	maxRequestsPerConnection: 0,
+	headersTimeout: 15_000,
+	keepAliveTimeout: 75_000,
+	handshakeTimeout: 15_000,
 	logger: silentLogger,
 };

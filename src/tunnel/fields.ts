@@ -1,10 +1,11 @@
 /**
  * Field sections on their way: HTTP/1.1 app → tunnel → upstream and back. Pure: no sockets, no state.
  * Hop-by-hop fields end here (RFC 9110 section 7.6.1, RFC 9113 section 8.2.2), Slime's own never go further,
- * what strangers say about themselves is replaced.
+ * what strangers say about themselves is replaced (forwarded).
  */
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
+import { Forwarding, type Hop } from './forwarded.ts';
 
 /** Fields that mean one connection only, or that the two ends of the tunnel write themselves. */
 const NOT_FORWARDED = new Set([
@@ -19,18 +20,11 @@ const NOT_FORWARDED = new Set([
 	'proxy-authentication-info',
 ]);
 
-const NOT_FORWARDED_REQUEST = new Set([
-	...NOT_FORWARDED,
-	'host',
-	'te',
-	'expect',
-	'via',
-	'forwarded',
-	'x-forwarded-for',
-	'x-forwarded-host',
-	'x-forwarded-proto',
-	'x-request-id',
-]);
+/** What a request says of where it came from. */
+const FORWARDING = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
+const NO_FORWARDING = new Forwarding();
+
+const NOT_FORWARDED_REQUEST = new Set([...NOT_FORWARDED, ...FORWARDING, 'host', 'te', 'expect', 'via', 'x-request-id']);
 
 /** What may not come late (RFC 9110 section 6.5.1): framing, routing, authentication. */
 const NOT_IN_TRAILERS = new Set([
@@ -59,8 +53,10 @@ const EVENT_STREAM = /^text\/event-stream(?:$|[;\s])/i;
 
 /** Facts about where a request came from, which its own fields cannot be trusted to say. */
 export interface Origin {
-	/** IP address of the application. */
+	/** IP address of the application, or of the proxy before the hub. */
 	readonly address: string;
+	/** It is a proxy whose word about where the request came from is believed. */
+	readonly trusted: boolean;
 	readonly secure: boolean;
 	/** `1.0`, `1.1` or `2.0`. */
 	readonly httpVersion: string;
@@ -89,7 +85,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	let host: string | undefined;
 	let via = '';
 	let trailers = false;
-	let forwarded = false;
+	let forwarding: Forwarding | null = null;
 	let named: Set<string> | null = null;
 	const fields: FieldList = [
 		':method',
@@ -116,8 +112,9 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 				trailers ||= /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value);
 			} else if (name === 'via') {
 				via = via ? `${via}, ${value}` : value;
-			} else if (name === 'forwarded') {
-				forwarded = true;
+			} else if (FORWARDING.has(name)) {
+				forwarding ??= new Forwarding();
+				forwarding.add(name, value);
 			} else if (name === 'transfer-encoding') {
 				checkTransferEncoding(value, origin.httpVersion);
 			}
@@ -136,9 +133,8 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	fields[7] = originForm(head.url, head.method, authority);
 	if (named !== null) removeNamed(fields, named);
 	if (trailers) fields.push('te', 'trailers');
-	const proto = origin.secure ? 'https' : 'http';
-	fields.push('x-forwarded-for', origin.address, 'x-forwarded-host', authority, 'x-forwarded-proto', proto);
-	if (forwarded) fields.push('forwarded', forwardedElement(origin.address, authority, proto));
+	const hop: Hop = { address: origin.address, host: authority, proto: origin.secure ? 'https' : 'http' };
+	(forwarding ?? NO_FORWARDING).appendTo(fields, hop, origin.trusted);
 	fields.push('via', `${via ? `${via}, ` : ''}${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
 	if (authority === '') fields.splice(4, 2);
 	return fields;
@@ -158,12 +154,6 @@ function originForm(url: string, method: string, authority: string): string {
 	}
 	const rest = absolute[2] ?? '';
 	return rest.startsWith('/') ? rest : `/${rest}`;
-}
-
-/** RFC 7239. */
-function forwardedElement(address: string, host: string, proto: string): string {
-	const node = address.includes(':') ? `"[${address}]"` : address;
-	return `for=${node};host="${host.replace(/["\\]/g, '')}";proto=${proto}`;
 }
 
 /** RFC 9112 section 6.1. @throws SlimeError bad_request */

@@ -312,8 +312,14 @@ export class RawClient {
 		});
 	}
 
-	static async open(context: TestContext, port: number, allowHalfOpen = false): Promise<RawClient> {
-		const socket = connect({ host: '127.0.0.1', port, allowHalfOpen });
+	/** @param localAddress of several that a machine has for itself, such as 127.0.0.2 */
+	static async open(
+		context: TestContext,
+		port: number,
+		allowHalfOpen = false,
+		localAddress?: string,
+	): Promise<RawClient> {
+		const socket = connect({ host: '127.0.0.1', port, allowHalfOpen, localAddress });
 		const client = new RawClient(socket);
 		context.after(() => socket.destroy());
 		await once(socket, 'connect');

@@ -19,6 +19,9 @@ test('the defaults are those of the documentation', async (t) => {
 		port: 8080,
 		concurrent: 0,
 		tls: undefined,
+		trustedProxies: [],
+		proxyProtocol: false,
+		cors: undefined,
 		adminHost: '127.0.0.1',
 		adminPort: 8081,
 		adminRequired: false,
@@ -28,6 +31,10 @@ test('the defaults are those of the documentation', async (t) => {
 		drainTimeout: 30_000,
 		maxConnections: 10_000,
 		maxConnectionsPerAddress: 0,
+		maxRequestsPerConnection: 0,
+		headersTimeout: 15_000,
+		keepAliveTimeout: 75_000,
+		handshakeTimeout: 15_000,
 	});
 	assert.equal(logLevel, 'info');
 	assert.deepEqual(warnings, []);
@@ -49,7 +56,8 @@ test('a configuration that says nothing gives what an embedding program gets', a
 	const { hub, agent } = await folder(t);
 	const { secret, ...hubSettings } = (await hub({ flags: { 'hub.secret': SECRET } })).settings;
 	const { logger: _, ...hubDefaults } = HUB_DEFAULTS;
-	assert.deepEqual({ ...hubSettings, tls: undefined }, { ...hubDefaults, tls: undefined });
+	const unset = { tls: undefined, cors: undefined };
+	assert.deepEqual({ ...hubSettings, ...unset }, { ...hubDefaults, ...unset });
 	const flags = { 'agent.token': 't', 'agent.hub': 'h:1', 'agent.upstream': 'u:1' };
 	const { token, hubs, upstreams, ...agentSettings } = (await agent({ flags })).settings;
 	const { logger: __, ...agentDefaults } = AGENT_DEFAULTS;
