@@ -46,17 +46,26 @@ export class Cors {
 		decorator.decorate(fields);
 		if (decorator === this.#denied) return fields;
 		// A star would not mean Authorization, nor anything with credentials, so what was asked for is named.
-		const method = methods.includes('*') ? app.field('access-control-request-method') : methods.join(', ');
-		if (method !== undefined && PLAIN.test(method)) fields.push('access-control-allow-methods', method);
-		const asked = headers.includes('*') ? app.field('access-control-request-headers') : headers.join(', ');
-		if (asked !== undefined && PLAIN.test(asked)) fields.push('access-control-allow-headers', asked);
+		const method = methods.includes('*')
+			? wellFormed(app.field('access-control-request-method'), NAME)
+			: methods.join(', ');
+		if (method) fields.push('access-control-allow-methods', method);
+		const names = headers.includes('*')
+			? wellFormed(app.field('access-control-request-headers'), NAMES)
+			: headers.join(', ');
+		if (names) fields.push('access-control-allow-headers', names);
 		fields.push('access-control-max-age', String(Math.floor(maxAge / 1000)));
 		return fields;
 	}
 }
 
-/** A list of names (RFC 9110 section 5.6.1). */
-const PLAIN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]+$/;
+/** RFC 9110 section 5.6.2, and a list of such. */
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const NAMES = /^[!#$%&'*+\-.^_`|~0-9A-Za-z, \t]+$/;
+
+function wellFormed(text: string | undefined, form: RegExp): string | undefined {
+	return text !== undefined && form.test(text) ? text : undefined;
+}
 
 /** Whether a browser asks first if it may send a request (Fetch standard, CORS-preflight request). */
 export function isPreflight(app: AppRequest): boolean {

@@ -38,7 +38,8 @@ async function exchange(t: TestContext, port: number, from: string, ...bytes: (s
 	return client.all();
 }
 
-const addressesOf = ({ log }: Stack) => log.lines.filter((line) => line.msg === 'request' && 'address' in line).map((line) => line.address);
+const addressesOf = ({ log }: Stack) =>
+	log.lines.filter((line) => line.msg === 'request' && 'address' in line).map((line) => line.address);
 
 test('what a trusted proxy says is extended, what a stranger says is replaced', async (t) => {
 	const served = await scene(t, {});
