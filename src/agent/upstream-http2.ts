@@ -163,6 +163,10 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	#paused = 0;
 	#trailers: FieldList = [];
 	#untaken = 0;
+	/** What came of a streamed body before there was a stream: no more than the tunnel's first window, for no credit is given yet. */
+	#early: Buffer[] = [];
+	#finished = false;
+	#finalTrailers: FieldList | undefined;
 
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http2Options) {
 		this.#call = call;
@@ -185,6 +189,10 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 			this.#stream.write(body);
 			this.#stream.end();
 		}
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.write(chunk);
+		if (this.#finished) this.#stream.end(this.#finalTrailers);
 	}
 
 	unreachable(error: Error): void {
@@ -197,11 +205,14 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
+		if (this.#stream === null && !this.#over) this.#early.push(chunk);
+		else if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
 		else this.#untaken += chunk.length;
 	}
 
 	finish(trailers?: FieldList): void {
+		this.#finished = true;
+		this.#finalTrailers = trailers;
 		this.#stream?.end(trailers);
 	}
 

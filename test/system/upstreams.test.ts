@@ -1,14 +1,26 @@
 /** Every kind of upstream an agent can stand beside. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, request } from 'node:http';
 import { createServer as createHttp2Server, createSecureServer } from 'node:http2';
 import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeCertificates, writeCertificates } from '../helpers/certificates.ts';
-import { ask, assertError, closedPort, eventually, listenOn, rawUpstream, stack, upstream } from '../helpers/stack.ts';
+import {
+	ask,
+	assertError,
+	closedPort,
+	eventually,
+	listenOn,
+	rawUpstream,
+	readAnswer,
+	stack,
+	upstream,
+} from '../helpers/stack.ts';
 
 async function folder(t: TestContext): Promise<string> {
 	const dir = await mkdtemp(joinPath(tmpdir(), 'slime-'));
@@ -59,6 +71,31 @@ test('an h2c upstream', async (t) => {
 	});
 	const { port } = await stack(t, [`h2c://127.0.0.1:${await listenOn(t, server)}`]);
 	await assertEchoes(port, '2.0');
+});
+
+test('a body that comes in pieces while the connection to an HTTP/2 upstream is made arrives whole', async (t) => {
+	// The connection is there, but the upstream says nothing on it until all pieces have come that may come before.
+	const held: Socket[] = [];
+	const server = createHttp2Server();
+	server.on('stream', async (stream) => {
+		let body = '';
+		for await (const chunk of stream) body += chunk;
+		stream.respond();
+		stream.end(body);
+	});
+	const gate = createTcpServer((socket) => void held.push(socket));
+	const { port, hub } = await stack(t, [`h2c://127.0.0.1:${await listenOn(t, gate)}`]);
+	const req = request({ host: '127.0.0.1', port, method: 'POST', agent: false });
+	const pieces = Array.from({ length: 5 }, (_, i) => String(i).repeat(1000));
+	req.write(pieces[0]);
+	await eventually('the agent connects', () => held.length === 1);
+	for (const piece of pieces.slice(1)) req.write(piece);
+	req.end();
+	await once(req, 'finish');
+	await eventually('the request is at the agent', () => hub.leased === 1);
+	server.emit('connection', held[0]);
+	const [res] = (await once(req, 'response')) as [IncomingMessage];
+	assert.equal((await readAnswer(res)).body, pieces.join(''));
 });
 
 test('an upstream on a Unix domain socket', async (t) => {
