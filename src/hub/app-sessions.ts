@@ -152,9 +152,8 @@ class AppSession implements SessionHandler {
 		clearTimeout(this.#timer);
 		this.#owner.ended(this);
 		const { ended, logger } = this.#owner.options;
-		if (error instanceof UnfinishedError) ended.count('frame', this.#peer.address);
-		else if (error instanceof ConnectionError && error.code === ErrorCode.SETTINGS_TIMEOUT)
-			ended.count('settings', this.#peer.address);
+		const late = error instanceof ConnectionError && error.code === ErrorCode.SETTINGS_TIMEOUT;
+		if (late || error instanceof UnfinishedError) ended.count('frame', this.#peer.address, error.message);
 		else if (error) logger.debug({ reason: error.message }, 'an HTTP/2 connection ended');
 	}
 

@@ -3,8 +3,8 @@ import type { Logger } from '../shared/logger.ts';
 
 /**
  * `proxy_header`: a trusted proxy's PROXY header was late or malformed. `tls_handshake`: it was late. `first_byte`: nothing was said.
- * `preface`: HTTP/2's began and did not end. `settings`: its first SETTINGS or request was late. `frame`: a frame or a header block
- * did not end. `headers`: a request's headers were late, in HTTP/1. `keep_alive`: idle for long. `per_address`: one address had too
+ * `preface`: HTTP/2's began and did not end. `frame`: its first SETTINGS were late, or a frame or a header block did not
+ * end. `headers`: a request's headers were late, in HTTP/1. `keep_alive`: idle for long. `per_address`: one address had too
  * many. `too_many`: all together were too many.
  */
 export type EndedPhase = keyof EndedCounts;
@@ -14,7 +14,6 @@ export interface EndedCounts {
 	tls_handshake: number;
 	first_byte: number;
 	preface: number;
-	settings: number;
 	frame: number;
 	headers: number;
 	keep_alive: number;
@@ -28,7 +27,6 @@ export class EndedConnections {
 		tls_handshake: 0,
 		first_byte: 0,
 		preface: 0,
-		settings: 0,
 		frame: 0,
 		headers: 0,
 		keep_alive: 0,

@@ -159,7 +159,7 @@ test('a malformed preflight is refused as any request is, and a request that bre
 	client.send(`POST / HTTP/1.1\r\nHost: h\r\nOrigin: ${APP}\r\nSlime-Block: 1\r\nTransfer-Encoding: chunked\r\n\r\n`);
 	await eventually('it waits', () => hub.waiting === 1);
 	client.send('no chunk\r\n');
-	assert.match(await client.all(), /^HTTP\/1\.1 400 [^]*access-control-allow-origin: \*\r\n/);
+	assert.match(await client.all(), /^HTTP\/1\.1 400 .*access-control-allow-origin: \*\r\n/s);
 	const odd = preflight({ 'access-control-request-method': 'PO ST', 'access-control-request-headers': 'a:b' });
 	const { status, cors } = await askBoth(t, port, '/', odd);
 	assert.equal(status, 204);
