@@ -87,7 +87,8 @@ export class RunningPeer {
 	stdout = '';
 	stderr = '';
 
-	constructor(context: TestContext, program: string, args: readonly string[], input = '') {
+	/** @param input all that it can read; null leaves its stdin open until the test is over */
+	constructor(context: TestContext, program: string, args: readonly string[], input: string | null = '') {
 		const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: RUN_MS });
 		this.child = child;
 		context.after(() => void child.kill('SIGKILL'));
@@ -99,7 +100,7 @@ export class RunningPeer {
 		});
 		// It may well end without having read everything.
 		child.stdin.on('error', () => undefined);
-		child.stdin.end(input);
+		if (input !== null) child.stdin.end(input);
 		this.done = once(child, 'close').then(([code]) => ({ code, stdout: this.stdout, stderr: this.stderr }));
 	}
 

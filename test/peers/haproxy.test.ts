@@ -1,21 +1,24 @@
 /** HAProxy in front of the hub: applications and tunnels through it, a path prefix taken off. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { writeCertificates } from '../helpers/certificates.ts';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { h2Ask } from '../helpers/h2-app.ts';
 import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
-import { ask, stack } from '../helpers/stack.ts';
+import { ask, stack, upstream } from '../helpers/stack.ts';
 
 /** @returns the port of a HAProxy that stands in front of the hub */
-async function haproxy(context: TestContext, hubPort: number): Promise<number> {
-	const program = findProgram('haproxy', 'haproxy');
-	const folder = await mkdtemp(join(tmpdir(), 'slime-haproxy-'));
-	context.after(() => rm(folder, { recursive: true, force: true }));
-	const port = await freePort();
-	const config = `
+function haproxy(context: TestContext, hubPort: number): Promise<number> {
+	return run(
+		context,
+		(port) => `
 defaults
 	mode http
 	option abortonclose
@@ -29,7 +32,36 @@ frontend apps
 	default_backend hub
 backend hub
 	server hub 127.0.0.1:${hubPort}
-`;
+`,
+	);
+}
+
+/** @returns the port of a HAProxy that passes bytes on from 127.0.0.2, behind a PROXY header */
+function forwarder(context: TestContext, hubPort: number, options: string): Promise<number> {
+	return run(
+		context,
+		(port) => `
+defaults
+	mode tcp
+	timeout connect 5s
+	timeout client 1h
+	timeout server 1h
+frontend apps
+	bind 127.0.0.1:${port}
+	default_backend hub
+backend hub
+	source 127.0.0.2
+	server hub 127.0.0.1:${hubPort} ${options}
+`,
+	);
+}
+
+async function run(context: TestContext, configure: (port: number) => string): Promise<number> {
+	const program = findProgram('haproxy', 'haproxy');
+	const folder = await mkdtemp(join(tmpdir(), 'slime-haproxy-'));
+	context.after(() => rm(folder, { recursive: true, force: true }));
+	const port = await freePort();
+	const config = configure(port);
 	await writeFile(join(folder, 'haproxy.cfg'), config);
 	await startDaemon(context, program, ['-db', '-f', join(folder, 'haproxy.cfg')], port);
 	return port;
@@ -58,4 +90,33 @@ for (const prefix of ['', '/gpu']) {
 		app.destroy();
 		await stopped;
 	});
+}
+
+for (const options of ['send-proxy', 'send-proxy-v2', 'send-proxy-v2 proxy-v2-options crc32c,unique-id']) {
+	test(`apps and a tunnel keep their addresses behind HAProxy with ${options}`, async (context) => {
+		const { cert, key, ca } = await certificates(context);
+		const hub = { trustedProxies: ['127.0.0.2'], proxyProtocol: true };
+		for (const tls of [undefined, { cert, key }]) {
+			const { port: hubPort, join: joinHub, log } = await stack(context, [], { hub: { ...hub, tls } });
+			const service = await upstream(context, (req, res) => res.end(req.headers['x-forwarded-for']));
+			const port = await forwarder(context, hubPort, options);
+			const scheme = tls ? 'https' : 'http';
+			await joinHub(service.address, { hubs: [`${scheme}://localhost:${port}`], ca });
+			const [version, pem] = [tls ? 'h2' : 'h2c', await readFile(ca)];
+			for (const localAddress of ['127.0.0.1', '127.0.0.5']) {
+				const socket = connect({ host: '127.0.0.1', port, localAddress });
+				const secure = tls && connectTls({ socket, ca: pem, servername: 'localhost', ALPNProtocols: ['h2'] });
+				const session = connectHttp2(`${scheme}://localhost:${port}`, { createConnection: () => secure ?? socket });
+				context.after(() => session.destroy());
+				assert.equal((await h2Ask(session)).body, localAddress, version);
+			}
+			assert.equal(log.lines.find((line) => line.msg === 'agent connected')?.address, '127.0.0.1');
+		}
+	});
+}
+
+async function certificates(context: TestContext) {
+	const folder = await mkdtemp(join(tmpdir(), 'slime-haproxy-'));
+	context.after(() => rm(folder, { recursive: true, force: true }));
+	return writeCertificates(folder);
 }

@@ -327,3 +327,58 @@ test('tokens can be made where the rest of the hub is not', async (t) => {
 	assert.equal(await loadHubSecret(await sources({ yaml, files: { secret: SECRET } })), SECRET);
 	assert.match((await mistakes(loadHubSecret(await sources({})))).join(), /a token needs the secret of its hub/);
 });
+
+test('proxies, cross-origin requests and limits of connections can be written in every way', async (t) => {
+	const { hub } = await folder(t);
+	const yaml = `hub:
+  secret: ${SECRET}
+  trustedProxies: [loopback, 10.0.0.0/8]
+  proxyProtocol: true
+  cors: {origins: [https://app.example, "http://localhost:3000"], credentials: true, maxAge: 5m}
+  headersTimeout: 5s`;
+	const { settings } = await hub({
+		yaml,
+		env: { SLIME_HUB_CORS_METHODS: 'GET,POST', SLIME_HUB_MAX_REQUESTS_PER_CONNECTION: '100' },
+		flags: { 'hub.trustedProxies': 'private,2001:db8::/32' },
+	});
+	assert.deepEqual(settings.trustedProxies, ['private', '2001:db8::/32']);
+	assert.equal(settings.proxyProtocol, true);
+	assert.deepEqual(settings.cors, {
+		origins: ['https://app.example', 'http://localhost:3000'],
+		methods: ['GET', 'POST'],
+		headers: ['*'],
+		exposedHeaders: ['Slime-Agent-Id', 'Slime-Error', 'Retry-After', 'X-Request-Id'],
+		credentials: true,
+		maxAge: 300_000,
+	});
+	assert.equal(settings.headersTimeout, 5000);
+	assert.equal(settings.maxRequestsPerConnection, 100);
+});
+
+test('proxies and origins that cannot be meant are mistakes at their keys', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const wrong = async (text: string) => mistakes(hub({ yaml: `hub: {secret: ${SECRET}, ${text}}` }));
+	const [network] = await wrong('trustedProxies: [10.0.0.0/8, localhost]');
+	assert.match(
+		network ?? '',
+		/^slime\.yaml:1:\d+: hub\.trustedProxies: "localhost" is no network: write an IP address/,
+	);
+	const [alone] = await wrong('proxyProtocol: true');
+	assert.match(alone ?? '', /^slime\.yaml:1:\d+: hub\.proxyProtocol: needs hub\.trustedProxies beside it/);
+	assert.deepEqual(await wrong('proxyProtocol: false'), []);
+	const [origin] = await wrong('cors: {origins: ["https://app.example/"]}');
+	assert.match(
+		origin ?? '',
+		/hub\.cors\.origins: "https:\/\/app\.example\/" is not an origin: write a scheme and a host/,
+	);
+	const [name] = await wrong('cors: {origins: ["*"], headers: ["a b"]}');
+	assert.match(name ?? '', /hub\.cors\.headers: "a b" is not a name/);
+	const [lonely] = await wrong('cors: {credentials: true}');
+	assert.match(lonely ?? '', /hub\.cors\.credentials: needs hub\.cors\.origins beside it/);
+	const [everybody] = await wrong('cors: {origins: "*", credentials: true}');
+	assert.match(everybody ?? '', /hub\.cors\.origins: with credentials every site could act/);
+	const [star] = await wrong('cors: {origins: ["*", "https://a.example"]}');
+	assert.match(star ?? '', /hub\.cors\.origins: \* is every origin: write it alone/);
+	const [short] = await wrong('headersTimeout: 1ms');
+	assert.match(short ?? '', /hub\.headersTimeout: "1ms" is too short: write at least 100ms/);
+});
