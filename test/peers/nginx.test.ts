@@ -8,7 +8,7 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
 import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
-import { ask, type Stack, stack } from '../helpers/stack.ts';
+import { ask, type Stack, stack, upstream } from '../helpers/stack.ts';
 
 const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
@@ -23,6 +23,8 @@ async function nginx(context: TestContext, hubPort: number): Promise<number> {
 			proxy_set_header Host $http_host;
 			proxy_set_header Upgrade $http_upgrade;
 			proxy_set_header Connection $connection_upgrade;
+			proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+			proxy_set_header X-Forwarded-Proto $scheme;
 			proxy_request_buffering off;
 			client_max_body_size 0;`;
 	const config = `
@@ -85,6 +87,20 @@ test('requests and uploads pass nginx on both sides of the hub', async (context)
 	assert.equal(echoed.status, 200);
 	assert.ok(echoed.complete && echoed.body === body, `${echoed.body.length} bytes came back`);
 });
+
+for (const trusted of [true, false]) {
+	test(`behind an nginx that is ${trusted ? '' : 'not '}trusted upstreams are told of ${trusted ? 'the app' : 'nginx'}`, async (context) => {
+		const hub = { trustedProxies: trusted ? ['loopback'] : ['192.0.2.0/24'] };
+		const { port, log, join: joinHub } = await stack(context, [], { hub });
+		const nginxPort = await nginx(context, port);
+		const service = await upstream(context, (req, res) => res.end(req.headers['x-forwarded-for']));
+		await joinHub(service.address);
+		const { body } = await ask(nginxPort, '/', { headers: { 'x-forwarded-for': '192.0.2.7' } });
+		assert.equal(body, trusted ? '192.0.2.7, 127.0.0.1, 127.0.0.1' : '127.0.0.1');
+		const { address } = log.lines.find((line) => line.msg === 'request' && 'address' in line) ?? {};
+		assert.equal(address, trusted ? '192.0.2.7' : '127.0.0.1');
+	});
+}
 
 test('a tunnel finds the hub behind a prefix that nginx takes off', async (context) => {
 	const { join: joinHub, nginxPort } = await behindNginx(context);

@@ -41,7 +41,7 @@ test('help is there for the program, a group and a command, and names commands a
 test('every flag of the documentation is in the help of its command', async () => {
 	const documented = {
 		'hub run':
-			'secret host port concurrent appPassword tlsCert tlsKey clientCa adminHost adminPort stateDir config secretFile',
+			'secret host port concurrent appPassword tlsCert tlsKey clientCa trustedProxies proxyProtocol adminHost adminPort stateDir config secretFile',
 		'hub register': 'secret name age scopes scopePaths config secretFile',
 		'agent run':
 			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey upstreamTokenFile stateDir config tokenFile',
