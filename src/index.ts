@@ -7,13 +7,15 @@ import type { GivenHubOptions } from './hub/options.ts';
 export type { Agent } from './agent/agent.ts';
 export type { AgentOptions, GivenAgentOptions } from './agent/options.ts';
 export { createTokens, type TokenClaims, type TokenRequest, type Tokens } from './auth/tokens.ts';
+export type { CorsOptions } from './config/cors.ts';
+export type { EndedCounts } from './hub/ended.ts';
 export type { Hub } from './hub/hub.ts';
 export type { GivenHubOptions, HubOptions } from './hub/options.ts';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './shared/logger.ts';
 
 /**
  * Starts a hub that listens.
- * @throws the system's error when a port cannot be listened on, UsageError for certificates that cannot be read
+ * @throws the system's error when a port cannot be listened on, UsageError for options that make no sense
  */
 export async function createHub(options: GivenHubOptions): Promise<Hub> {
 	const hub = await import('./hub/hub.ts');

@@ -128,7 +128,6 @@ class AppSession implements SessionHandler {
 	}
 
 	stream(stream: Stream, section: FieldList, endStream: boolean): StreamHandler | null {
-		clearTimeout(this.#timer);
 		const { maxRequests } = this.#owner.options;
 		const requests = ++this.#peer.requests;
 		if (maxRequests > 0 && requests >= maxRequests) {
@@ -136,6 +135,7 @@ class AppSession implements SessionHandler {
 			// Those that were on their way are served; who goes on has not read what it was told.
 			if (requests > maxRequests + MAX_STREAMS) return null;
 		}
+		clearTimeout(this.#timer);
 		const app = new Http2App(stream, section, endStream, this.#peer, () => this.#streamOver());
 		// Its handler must be known before anything can be answered.
 		stream.handler = app;
@@ -169,7 +169,7 @@ class AppSession implements SessionHandler {
 	/** The app is told, and has some time to say that it heard so. */
 	#leave(): void {
 		const { ended, settingsTimeout } = this.#owner.options;
-		ended.count('keep_alive', this.#peer.address);
+		if (!this.#session.draining) ended.count('keep_alive', this.#peer.address);
 		this.#session.shutdown();
 		this.#timer = setTimeout(() => this.#session.destroy(), settingsTimeout);
 	}

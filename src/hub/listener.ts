@@ -244,8 +244,9 @@ export class Listener {
 
 	#handshakeFailed(error: Error, socket: Socket): void {
 		const code = 'code' in error ? String(error.code) : '';
-		if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.ended.count('tls_handshake', socket.remoteAddress);
-		else this.#log.debug({ code, address: socket.remoteAddress }, 'a TLS handshake failed');
+		const address = this.#announced.get(endsOf(socket))?.address ?? plainAddress(socket.remoteAddress ?? 'unknown');
+		if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.ended.count('tls_handshake', address);
+		else this.#log.debug({ code, address }, 'a TLS handshake failed');
 		socket.destroy();
 	}
 

@@ -129,6 +129,9 @@ test('with listed origins each is named, never a star, and caches are told that 
 	]) {
 		assert.deepEqual((await askBoth(t, port, '/', { headers })).cors, { vary: 'Accept-Encoding, Origin' });
 	}
+	const missing = await askBoth(t, port, '/.slime/x', {});
+	assert.equal(missing.status, 404);
+	assert.deepEqual(missing.cors, { vary: 'Origin' });
 	const granted = await askBoth(t, port, '/', preflight());
 	assert.equal(granted.cors['access-control-allow-origin'], APP);
 	assert.equal(granted.cors['access-control-allow-credentials'], 'true');
