@@ -10,6 +10,8 @@ import { type EngineServer, type EngineServerOptions, engineServer, windows } fr
 import { GiB, PatternCheck, PatternExchange, pattern } from './pattern-body.ts';
 
 const MiB = 1024 * 1024;
+/** Many times what the longest takes: what hangs fails. */
+const MOST_MS = 120_000;
 
 /** One after the other on a connection in use: windows down to a trickle and up again, no header table and a large one. */
 const changes: ReadonlyArray<Partial<Settings>> = [
@@ -30,7 +32,7 @@ const query = (settings: Partial<Settings>) =>
 /** A test of a vector, or the reason in its name why the peer has no part in it. */
 function vector(peer: Peer, name: string, sentence: string, body: (context: TestContext) => Promise<void>): void {
 	const reason = peer.cannot[name];
-	test(reason === undefined ? sentence : `${sentence} (${reason})`, { skip: reason ?? false }, body);
+	test(reason === undefined ? sentence : `${sentence} (${reason})`, { skip: reason ?? false, timeout: MOST_MS }, body);
 }
 
 /** The peer as client, the engine as server. */

@@ -8,6 +8,9 @@ import { GiB, pattern } from '../helpers/pattern-body.ts';
 import { findProgram, type Ran, RunningPeer } from '../helpers/peer-process.ts';
 import { type Piped, runPiped } from '../helpers/piped-peer.ts';
 
+/** Many times what the longest takes: what hangs fails. */
+const bounded = { timeout: 120_000 };
+
 interface Setup {
 	readonly engine: EngineServer;
 	readonly url: string;
@@ -43,7 +46,7 @@ async function setup(context: TestContext, how: 'tls' | 'plain', options: Engine
 for (const how of ['tls', 'plain'] as const) {
 	const over = how === 'tls' ? 'by ALPN' : 'with prior knowledge';
 
-	test(`curl ${over} uploads a body and gets it back`, async (context) => {
+	test(`curl ${over} uploads a body and gets it back`, bounded, async (context) => {
 		const { url, curl } = await setup(context, how);
 		const body = 'y'.repeat(2 * 1024 * 1024);
 		const ran = await curl(
@@ -55,18 +58,22 @@ for (const how of ['tls', 'plain'] as const) {
 	});
 
 	for (const size of ['small', 'large'] as const) {
-		test(`curl ${over} exchanges a gigabyte each way through ${size} windows of the engine`, async (context) => {
-			const { engine, url, piped } = await setup(context, how, windows[size]);
-			const ran = await piped(['-T', '-', '-X', 'POST', `${url}/exchange?bytes=${GiB}`], GiB);
-			assert.equal(ran.code, 0, ran.stderr);
-			assert.deepEqual([ran.check.bytes, ran.check.intact], [GiB, true]);
-			const [{ check } = assert.fail('nothing came')] = engine.exchanges;
-			assert.deepEqual([check.bytes, check.intact], [GiB, true]);
-		});
+		test(
+			`curl ${over} exchanges a gigabyte each way through ${size} windows of the engine`,
+			bounded,
+			async (context) => {
+				const { engine, url, piped } = await setup(context, how, windows[size]);
+				const ran = await piped(['-T', '-', '-X', 'POST', `${url}/exchange?bytes=${GiB}`], GiB);
+				assert.equal(ran.code, 0, ran.stderr);
+				assert.deepEqual([ran.check.bytes, ran.check.intact], [GiB, true]);
+				const [{ check } = assert.fail('nothing came')] = engine.exchanges;
+				assert.deepEqual([check.bytes, check.intact], [GiB, true]);
+			},
+		);
 	}
 }
 
-test('curl sees early hints, the answer and its trailers in order', async (context) => {
+test('curl sees early hints, the answer and its trailers in order', bounded, async (context) => {
 	const { url, curl } = await setup(context, 'tls');
 	const early = await curl(['-i', `${url}/early`]);
 	assert.match(early.stdout, /^HTTP\/2 103 \r\nlink: <\/a>; rel=preload\r\n\r\nHTTP\/2 200 \r\n\r\nfinal$/);
@@ -77,7 +84,7 @@ test('curl sees early hints, the answer and its trailers in order', async (conte
 	);
 });
 
-test('curl sends a body after 100-continue', async (context) => {
+test('curl sends a body after 100-continue', bounded, async (context) => {
 	const { engine, url, curl } = await setup(context, 'plain');
 	const args = ['-v', '-H', 'expect: 100-continue', '--data-binary', '@-', `${url}/exchange?bytes=0`];
 	const ran = await curl(args, pattern(100_000).toString('latin1'));
@@ -88,7 +95,7 @@ test('curl sends a body after 100-continue', async (context) => {
 
 // With prior knowledge curl 7.88 fails at the second request of a connection, whoever serves it; and of more than 100 at once it
 // moves the rest to further connections.
-test('curl makes 1,000 requests on one connection, 100 at once', async (context) => {
+test('curl makes 1,000 requests on one connection, 100 at once', bounded, async (context) => {
 	const { engine, url, curl } = await setup(context, 'tls');
 	const ran = await curl([
 		'-Z',
@@ -106,7 +113,7 @@ test('curl makes 1,000 requests on one connection, 100 at once', async (context)
 	assert.equal(engine.sessions.length, 1);
 });
 
-test('curl is told of a reset after part of a body', async (context) => {
+test('curl is told of a reset after part of a body', bounded, async (context) => {
 	const { url, curl } = await setup(context, 'tls');
 	const ran = await curl([`${url}/reset`]);
 	assert.equal(ran.stdout, 'some');
@@ -114,7 +121,7 @@ test('curl is told of a reset after part of a body', async (context) => {
 	assert.match(ran.stderr, /INTERNAL_ERROR/);
 });
 
-test('curl is cut off in the middle of a body and does not take it for an end', async (context) => {
+test('curl is cut off in the middle of a body and does not take it for an end', bounded, async (context) => {
 	const { engine, url, start } = await setup(context, 'plain');
 	const running = start(['-N', `${url}/hold`]);
 	await running.sees('held');
@@ -123,7 +130,7 @@ test('curl is cut off in the middle of a body and does not take it for an end', 
 	assert.ok(ran.code, ran.stderr);
 });
 
-test('curl that gives up in the middle of a body is told of as a failure of its stream', async (context) => {
+test('curl that gives up in the middle of a body is told of as a failure of its stream', bounded, async (context) => {
 	const { engine, url, start } = await setup(context, 'plain');
 	const running = start(['-N', `${url}/hold`]);
 	await running.sees('held');
@@ -132,7 +139,7 @@ test('curl that gives up in the middle of a body is told of as a failure of its 
 	assert.deepEqual([failure?.kind, failure?.started], ['lost', true]);
 });
 
-test('curl follows settings that the engine changes between its requests', async (context) => {
+test('curl follows settings that the engine changes between its requests', bounded, async (context) => {
 	const { engine, url, curl } = await setup(context, 'tls');
 	const changes = [
 		'headerTableSize=0',
@@ -151,18 +158,22 @@ test('curl follows settings that the engine changes between its requests', async
 	assert.deepEqual([headerTableSize, initialWindowSize, maxFrameSize, maxConcurrentStreams], [8192, 1000, 65_536, 1]);
 });
 
-test('curl finishes a request on a connection that goes away and makes the next on another', async (context) => {
-	const { engine, url, curl } = await setup(context, 'tls');
-	const ran = await curl([
-		'-w',
-		' %{response_code} %{num_connects}\n',
-		`${url}/once?id=1`,
-		`${url}/goaway`,
-		`${url}/once?id=2`,
-	]);
-	assert.equal(ran.code, 0, ran.stderr);
-	assert.equal(ran.stdout, '1 200 1\nlast 200 0\n2 200 1\n');
-	assert.equal(engine.sessions.length, 2);
-	await engine.idle();
-	assert.equal(engine.sessions[0]?.error, null);
-});
+test(
+	'curl finishes a request on a connection that goes away and makes the next on another',
+	bounded,
+	async (context) => {
+		const { engine, url, curl } = await setup(context, 'tls');
+		const ran = await curl([
+			'-w',
+			' %{response_code} %{num_connects}\n',
+			`${url}/once?id=1`,
+			`${url}/goaway`,
+			`${url}/once?id=2`,
+		]);
+		assert.equal(ran.code, 0, ran.stderr);
+		assert.equal(ran.stdout, '1 200 1\nlast 200 0\n2 200 1\n');
+		assert.equal(engine.sessions.length, 2);
+		await engine.idle();
+		assert.equal(engine.sessions[0]?.error, null);
+	},
+);

@@ -13,6 +13,9 @@ import { GiB, PatternExchange, PatternSource } from '../helpers/pattern-body.ts'
 import { findProgram, freePort, type Ran, RunningPeer, startDaemon } from '../helpers/peer-process.ts';
 import { runPiped } from '../helpers/piped-peer.ts';
 
+/** Many times what the longest takes: what hangs fails. */
+const bounded = { timeout: 120_000 };
+
 const MiB = 1024 * 1024;
 /** Of streams and of the connection: 2^16 - 1 bytes, and 2^24 - 1. */
 const bits = { small: ['-w', '16', '-W', '16'], large: ['-w', '24', '-W', '24'] } as const;
@@ -35,7 +38,7 @@ async function folderWith(context: TestContext, name: string, bytes: number): Pr
 }
 
 for (const size of sizes) {
-	test(`nghttp downloads a gigabyte through ${size} windows of its own`, async (context) => {
+	test(`nghttp downloads a gigabyte through ${size} windows of its own`, bounded, async (context) => {
 		const engine = await engineServer(context);
 		const args = [...bits[size], urlOf(engine, `/exchange?bytes=${GiB}`)];
 		const { code, check, stderr } = await runPiped(context, findProgram('nghttp', 'nghttp2-client'), args);
@@ -44,7 +47,7 @@ for (const size of sizes) {
 		assert.equal(engine.sessions[0]?.remote.initialWindowSize, size === 'small' ? 2 ** 16 - 1 : 2 ** 24 - 1);
 	});
 
-	test(`h2load uploads a gigabyte through ${size} windows of the engine`, async (context) => {
+	test(`h2load uploads a gigabyte through ${size} windows of the engine`, bounded, async (context) => {
 		const engine = await engineServer(context, windows[size]);
 		const dir = await folderWith(context, 'gigabyte', GiB);
 		const args = ['-n', '1', '-c', '1', '-d', join(dir, 'gigabyte'), urlOf(engine, '/exchange?bytes=0')];
@@ -53,14 +56,14 @@ for (const size of sizes) {
 	});
 }
 
-test('h2load has 1,000 requests open at once on one connection', async (context) => {
+test('h2load has 1,000 requests open at once on one connection', bounded, async (context) => {
 	const engine = await engineServer(context);
 	const args = ['-n', '1000', '-c', '1', '-m', '1000', urlOf(engine, '/together?count=1000')];
 	assert.match((await run(context, 'h2load', args)).stdout, /1000 succeeded, 0 failed, 0 errored, 0 timeout/);
 	assert.equal(engine.sessions.length, 1);
 });
 
-test('nghttp sees early hints, 100-continue, trailers and a reset for what they are', async (context) => {
+test('nghttp sees early hints, 100-continue, trailers and a reset for what they are', bounded, async (context) => {
 	const engine = await engineServer(context);
 	const dir = await folderWith(context, 'body', 100_000);
 	const early = await run(context, 'nghttp', ['-v', urlOf(engine, '/early')]);
@@ -72,17 +75,21 @@ test('nghttp sees early hints, 100-continue, trailers and a reset for what they 
 	assert.match(reset.stdout, /some.*recv RST_STREAM.*error_code=INTERNAL_ERROR/s);
 });
 
-test('nghttp sends header sections in CONTINUATION frames, without header tables and with padding', async (context) => {
-	const engine = await engineServer(context);
-	const args = ['-v', '--continuation', '-c', '0', '--encoder-header-table-size=0', '-b', '255', '-m', '20'];
-	const { stdout } = await run(context, 'nghttp', [...args, urlOf(engine, '/once?id=1')]);
-	assert.match(stdout, /send HEADERS frame <length=1[7-9]\d{3},/);
-	assert.equal(engine.executed.get('1'), 20);
-	assert.deepEqual(engine.errors, []);
-	assert.equal(engine.sessions[0]?.remote.headerTableSize, 0);
-});
+test(
+	'nghttp sends header sections in CONTINUATION frames, without header tables and with padding',
+	bounded,
+	async (context) => {
+		const engine = await engineServer(context);
+		const args = ['-v', '--continuation', '-c', '0', '--encoder-header-table-size=0', '-b', '255', '-m', '20'];
+		const { stdout } = await run(context, 'nghttp', [...args, urlOf(engine, '/once?id=1')]);
+		assert.match(stdout, /send HEADERS frame <length=1[7-9]\d{3},/);
+		assert.equal(engine.executed.get('1'), 20);
+		assert.deepEqual(engine.errors, []);
+		assert.equal(engine.sessions[0]?.remote.headerTableSize, 0);
+	},
+);
 
-test('h2load goes on while the engine changes its settings again and again', async (context) => {
+test('h2load goes on while the engine changes its settings again and again', bounded, async (context) => {
 	const engine = await engineServer(context);
 	const dir = await folderWith(context, 'body', 200_000);
 	const started = engine.asked();
@@ -109,7 +116,7 @@ test('h2load goes on while the engine changes its settings again and again', asy
 	assert.deepEqual([...new Set(engine.exchanges.map(({ check }) => check.bytes))], [200_000]);
 });
 
-test('nghttp gets what it has asked for from an engine that goes away', async (context) => {
+test('nghttp gets what it has asked for from an engine that goes away', bounded, async (context) => {
 	const engine = await engineServer(context);
 	const urls = [`/exchange?bytes=${10 * MiB}`, '/goaway', `/exchange?bytes=${MiB}`].map((path) => urlOf(engine, path));
 	const { code, stdout } = await run(context, 'nghttp', ['-nv', ...urls]);
@@ -141,7 +148,7 @@ async function nghttpd(
 }
 
 for (const size of sizes) {
-	test(`the engine downloads a gigabyte from nghttpd through ${size} windows of its own`, async (context) => {
+	test(`the engine downloads a gigabyte from nghttpd through ${size} windows of its own`, bounded, async (context) => {
 		const { client } = await nghttpd(context, [], windows[size]);
 		const download = new PatternExchange(0, false);
 		client.session.request(request('GET', '/gigabyte'), true, download);
@@ -149,7 +156,7 @@ for (const size of sizes) {
 		assert.deepEqual([download.failure, download.check.bytes], [null, GiB]);
 	});
 
-	test(`the engine uploads a gigabyte to nghttpd through ${size} windows of the other`, async (context) => {
+	test(`the engine uploads a gigabyte to nghttpd through ${size} windows of the other`, bounded, async (context) => {
 		const { client } = await nghttpd(context, bits[size]);
 		const upload = new PatternExchange(GiB, false);
 		upload.drain(client.session.request(request('POST', '/small'), false, upload));
@@ -158,7 +165,7 @@ for (const size of sizes) {
 	});
 }
 
-test('the engine has 1,000 requests open at nghttpd, and not one more', async (context) => {
+test('the engine has 1,000 requests open at nghttpd, and not one more', bounded, async (context) => {
 	const { client } = await nghttpd(context, ['-m', '1000']);
 	const open = Array.from({ length: 1000 }, () => client.ask('POST', '/small'));
 	assert.equal(client.session.canRequest, false);
@@ -171,7 +178,7 @@ test('the engine has 1,000 requests open at nghttpd, and not one more', async (c
 	assert.equal(await client.get('/small'), 'small');
 });
 
-test('the engine stops downloads from nghttpd in the middle, and nothing else suffers', async (context) => {
+test('the engine stops downloads from nghttpd in the middle, and nothing else suffers', bounded, async (context) => {
 	const { client } = await nghttpd(context, ['-m', '100']);
 	const stopped = Array.from({ length: 50 }, () => new Stopping());
 	for (const handler of stopped) client.session.request(request('GET', '/gigabyte'), true, handler);
@@ -189,7 +196,7 @@ class Stopping extends Recorder {
 	}
 }
 
-test('nghttpd answers and then wants no more of an upload: the answer stands', async (context) => {
+test('nghttpd answers and then wants no more of an upload: the answer stands', bounded, async (context) => {
 	const { client } = await nghttpd(context, ['--early-response']);
 	const recorder = new Recorder();
 	const stream = client.session.request(request('POST', '/small'), false, recorder);
@@ -201,22 +208,26 @@ test('nghttpd answers and then wants no more of an upload: the answer stands', a
 	assert.equal(await client.get('/small'), 'small');
 });
 
-test('the engine changes its settings while nghttpd sends, with and without header tables', async (context) => {
-	for (const tables of [[], ['-c', '0', '--encoder-header-table-size=0']]) {
-		const { client } = await nghttpd(context, tables);
-		const download = new PatternExchange(0, false);
-		client.session.request(request('GET', '/gigabyte'), true, download);
-		for (const change of [
-			{ initialWindowSize: 1000 },
-			{ headerTableSize: 0 },
-			{ maxFrameSize: 65_536, headerTableSize: 16_384 },
-			{ initialWindowSize: MiB },
-		]) {
-			await client.change(change);
-			assert.equal(await client.get('/small'), 'small');
+test(
+	'the engine changes its settings while nghttpd sends, with and without header tables',
+	bounded,
+	async (context) => {
+		for (const tables of [[], ['-c', '0', '--encoder-header-table-size=0']]) {
+			const { client } = await nghttpd(context, tables);
+			const download = new PatternExchange(0, false);
+			client.session.request(request('GET', '/gigabyte'), true, download);
+			for (const change of [
+				{ initialWindowSize: 1000 },
+				{ headerTableSize: 0 },
+				{ maxFrameSize: 65_536, headerTableSize: 16_384 },
+				{ initialWindowSize: MiB },
+			]) {
+				await client.change(change);
+				assert.equal(await client.get('/small'), 'small');
+			}
+			assert.equal(client.session.openStreams, 1);
+			await download.over;
+			assert.deepEqual([download.failure, download.check.bytes], [null, GiB]);
 		}
-		assert.equal(client.session.openStreams, 1);
-		await download.over;
-		assert.deepEqual([download.failure, download.check.bytes], [null, GiB]);
-	}
-});
+	},
+);
