@@ -371,7 +371,7 @@ export class Session implements FrameListener, OutboundOwner {
 		Object.assign(this.local, settings);
 		this.#parser.setLimits(settings);
 		const delta = this.local.initialWindowSize - before;
-		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.receiveWindow.shift(delta);
+		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.shiftReceiveWindow(delta);
 		const next = this.#announced.next();
 		if (next !== null) this.#announce(next);
 		this.#handler.settingsAcknowledged?.(this);
