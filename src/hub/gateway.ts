@@ -10,7 +10,7 @@ import { type AgentVerdict, tunnelRequest } from '../tunnel/fields.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { AppRequest, ResponseListener } from './app-request.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Dispatcher, Lease, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
+import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import { HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
@@ -126,10 +126,14 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	readonly #wanted: Wanted;
 	readonly #waits: boolean;
 	readonly #queueTimeout: number;
+	readonly #urgency: number;
 	readonly #began = performance.now();
 	#exchange: Exchange | null = null;
 	#ticket: Ticket | null = null;
-	#seq: number | undefined;
+	#place: Place | undefined;
+	/** Its place in line when it began to wait, 0 if it did not. */
+	#position = 0;
+
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
 	#verdict: AgentVerdict | null = null;
@@ -149,6 +153,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		};
 		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
 		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
+		this.#urgency = urgencyOf(app.field('priority'));
 		this.body = new RequestBody(app, gateway.held);
 		app.listen(this);
 		gateway.began();
@@ -156,7 +161,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 
 	begin(): void {
 		const { dispatcher } = this.#gateway.options;
-		const lease = dispatcher.acquire(this.#wanted, this.#tried);
+		const lease = dispatcher.acquire(this.#wanted, this.#tried, this.#urgency);
 		if (typeof lease === 'object') this.granted(lease);
 		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
 		else if (this.#waits) this.#wait();
@@ -168,9 +173,10 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		const ticket = this.#gateway.options.dispatcher.wait(
 			this.#wanted,
 			{
-				urgency: urgencyOf(this.app.field('priority')),
+				urgency: this.#urgency,
 				timeout: Math.max(0, this.#queueTimeout - waited),
-				seq: this.#seq,
+				caller: this.app.address,
+				place: this.#place,
 			},
 			this,
 		);
@@ -179,6 +185,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			return;
 		}
 		this.#ticket = ticket;
+		if (this.#position === 0) this.#position = ticket.position;
 		this.body.hold();
 	}
 
@@ -190,7 +197,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			lease.release();
 			return;
 		}
-		this.#seq ??= lease.seq;
+		this.#place ??= lease.place;
+
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines);
 		this.#exchange.start(this.#section);
 	}

@@ -1,27 +1,34 @@
 /** A worker's slot held for one request. Owns that it is given back once; knows nothing of who counts it. */
+import type { Place } from './queue.ts';
+
+/** Whether an upstream did what it is there for, whatever it answered. */
+export type Outcome = 'served' | 'failed';
 
 export interface Lease<M> {
 	readonly member: M;
 	/** The request's place in the queue: what `wait` is given when the agent refused a request that had not started. */
-	readonly seq: number;
-	/** Gives the slot back. May be called twice without harm and counts once. */
-	release(): void;
+	readonly place: Place;
+	/**
+	 * Gives the slot back. May be called twice without harm and counts once.
+	 * @param outcome what it says of the agent's upstream; null if nothing
+	 */
+	release(outcome?: Outcome | null): void;
 }
 
 export class HeldLease<M> implements Lease<M> {
 	readonly member: M;
-	readonly seq: number;
-	#giveBack: (() => void) | undefined;
+	readonly place: Place;
+	#giveBack: ((outcome: Outcome | null) => void) | undefined;
 
-	constructor(member: M, seq: number, giveBack: () => void) {
+	constructor(member: M, place: Place, giveBack: (outcome: Outcome | null) => void) {
 		this.member = member;
-		this.seq = seq;
+		this.place = place;
 		this.#giveBack = giveBack;
 	}
 
-	release(): void {
+	release(outcome: Outcome | null = null): void {
 		const giveBack = this.#giveBack;
 		this.#giveBack = undefined;
-		giveBack?.();
+		giveBack?.(outcome);
 	}
 }

@@ -45,7 +45,7 @@ export function dispatching(options: { concurrent?: number; max?: number; timeou
 		const { onGranted, ...options } = wait;
 		const ticket = dispatcher.wait(
 			wanted(wish),
-			{ urgency: 3, timeout: 60_000, ...options },
+			{ urgency: 3, timeout: 60_000, caller: 'one', ...options },
 			{
 				granted: (lease) => {
 					told.push(`${name}:${lease.member.name}`);
