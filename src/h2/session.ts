@@ -8,7 +8,7 @@ import { type FrameListener, FrameParser, protocolError } from './frame-parser.t
 import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
+import { OVERHEAD_BUDGET, RESET_BUDGET, TINY_INCREMENT, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
 import { PeerBudget } from './peer-budget.ts';
 import { Pings } from './pings.ts';
@@ -58,6 +58,7 @@ export class Session implements FrameListener, OutboundOwner {
 	readonly #budget: WindowBudget;
 	readonly #maxStreamWindow: number;
 	readonly #overhead: PeerBudget;
+	#tinyUpdates = 0;
 	readonly #watch: UnfinishedWatch;
 	#goawayReceived = false;
 	#shuttingDown = false;
@@ -340,6 +341,8 @@ export class Session implements FrameListener, OutboundOwner {
 	}
 
 	onWindowUpdate(id: number, increment: number): void {
+		// Some give credit for every DATA frame, however small it is, on its stream and on the connection.
+		if (increment < TINY_INCREMENT && ++this.#tinyUpdates > 2 * this.#outbound.dataFrames) this.#overhead.spend();
 		if (id !== 0) {
 			this.#receiver.onWindowUpdate(id, increment);
 			return;
