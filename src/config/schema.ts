@@ -36,10 +36,14 @@ const queue = z
 		mode: oneOf('header', 'always').default('header'),
 		/** Most requests that may wait at a time. */
 		max: integer(0).default(1024),
+		/** Most requests that may wait while no agent is connected that could serve them; within `max`. */
+		maxWithoutAgent: integer(0).default(1024),
 		/** How long a request may wait. */
 		timeout: duration().default(300_000),
 		/** Bytes of request bodies that waiting requests may hold, all together. */
 		maxBytes: size().default(256 * 2 ** 20),
+		/** A request that has waited so long counts as one step more urgent, and again after as long; 0 for never. */
+		aging: duration().default(30_000),
 	})
 	.prefault({});
 
@@ -79,6 +83,10 @@ const hub = z
 		queue,
 		/** How a dead tunnel is noticed. */
 		heartbeat,
+		/** Requests in a row that an agent's upstream has to fail until others are preferred to it for a while; 0 for never. */
+		setAsideAfter: integer(0).default(5),
+		/** How long others are preferred to an agent that has come back. */
+		slowStart: duration().default(10_000),
 		/** From a request's dispatch to the first byte of its response. */
 		firstByteTimeout: duration(1).default(600_000),
 		/** How long requests in progress may take to finish when the hub stops. */

@@ -62,6 +62,9 @@ export interface AppRequest {
 	finish(last: Buffer | null, trailers: FieldList): void;
 	/** Ends a response in its middle so that nobody can take it for a whole one. */
 	cut(): void;
-	/** Answers with an error instead; what is left of the request's body is not wanted. */
-	refuse(error: SlimeError, requestId: string): void;
+	/**
+	 * Answers with an error instead; what is left of the request's body is not wanted.
+	 * @param retryAfter seconds
+	 */
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void;
 }

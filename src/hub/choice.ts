@@ -21,6 +21,16 @@ export class Slots<M> implements HeapItem<Slots<M>> {
 	used = 0;
 	/** Whether it may be given new leases. */
 	open = true;
+	/** Its upstream failed again and again: it is passed over until it is tried again. */
+	aside = false;
+	/** It came back a moment ago: others go first while they can. */
+	fresh = false;
+	/** Failures since its upstream last served a request. */
+	failures = 0;
+	/** Milliseconds that it was set aside for last. */
+	rest = 0;
+	/** Ends its being set aside or fresh. */
+	timer: NodeJS.Timeout | undefined;
 	/** Where the profile keeps it; -1 while it has nothing free. */
 	position = -1;
 
@@ -31,11 +41,12 @@ export class Slots<M> implements HeapItem<Slots<M>> {
 	}
 
 	get free(): number {
-		return this.open ? Math.max(0, this.limit - this.leased) : 0;
+		return this.open && !this.aside ? Math.max(0, this.limit - this.leased) : 0;
 	}
 
 	/** Whether it is to be chosen rather than the other; both have something free. */
 	goesBefore(other: Slots<M>): boolean {
+		if (this.fresh !== other.fresh) return other.fresh;
 		const more = this.free / this.limit - other.free / other.limit;
 		if (more !== 0) return more > 0;
 		return this.used === other.used ? this.joined < other.joined : this.used < other.used;

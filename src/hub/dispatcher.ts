@@ -8,6 +8,7 @@ import { DrainRate } from './drain-rate.ts';
 import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
 import { HeldLease, type Lease, type Outcome } from './lease.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
+import { Standing, type StandingOptions } from './standing.ts';
 
 export type { Lease, Outcome, Place, Refusal, Waiter, Wanted };
 
@@ -73,6 +74,7 @@ export class Dispatcher<M extends Member> {
 	/** Most that may wait for an agent when none is connected that could serve them. */
 	readonly #queueMaxWithoutAgent: number;
 	readonly #aging: number;
+	readonly #standing: Standing<M>;
 	readonly #rate = new DrainRate(performance.now() / 1000);
 	#agingTimer: NodeJS.Timeout | undefined;
 	readonly #queueTimeout: number;
@@ -108,11 +110,16 @@ export class Dispatcher<M extends Member> {
 			readonly timeout: number;
 			readonly aging?: number | undefined;
 		};
+		/** Nobody is preferred if left out. */
+		readonly standing?: StandingOptions | undefined;
 	}) {
 		this.#concurrent = options.concurrent === 0 ? Number.POSITIVE_INFINITY : options.concurrent;
 		this.#queueMax = options.queue.max;
 		this.#queueMaxWithoutAgent = options.queue.maxWithoutAgent ?? options.queue.max;
 		this.#aging = options.queue.aging ?? 0;
+		this.#standing = new Standing(options.standing ?? { setAsideAfter: 0, slowStart: 0 }, (slots) =>
+			this.#offer(slots),
+		);
 		this.#queueTimeout = Math.min(options.queue.timeout, LONGEST_TIMEOUT);
 	}
 
@@ -129,6 +136,7 @@ export class Dispatcher<M extends Member> {
 	join(member: M): Membership {
 		const slots = new Slots(member, this.#profileOf(member), ++this.#joins);
 		slots.profile.members++;
+		this.#standing.join(slots);
 		this.#joined.add(slots);
 		this.#byKey.set(member.key, slots);
 		return {
@@ -140,14 +148,13 @@ export class Dispatcher<M extends Member> {
 			},
 			setLimit: (limit) => {
 				slots.limit = limit;
-				this.#update(slots);
-				this.#match();
-				this.#tell();
+				this.#offer(slots);
 			},
 			drain: () => this.#retire(slots),
 			leave: () => {
 				this.#retire(slots);
 				this.#joined.delete(slots);
+				this.#standing.leave(slots);
 			},
 		};
 	}
@@ -220,9 +227,37 @@ export class Dispatcher<M extends Member> {
 		const { member, profile } = slots;
 		if (this.#byKey.get(member.key) === slots) this.#byKey.delete(member.key);
 		profile.members--;
-		if (profile.members > 0) return;
+		if (profile.members > 0) {
+			this.#bringBackLast(profile);
+			return;
+		}
 		this.#profiles.delete(Profile.keyOf(profile));
 		this.#eligibility.remove(profile);
+	}
+
+	/** Nobody is set aside who is the last. */
+	#bringBackLast(profile: Profile<M>): void {
+		const left = [...this.#joined].filter((slots) => slots.profile === profile && slots.open);
+		if (left.some((slots) => !slots.aside)) return;
+		for (const slots of left) {
+			this.#standing.bringBack(slots);
+			this.#offer(slots);
+		}
+	}
+
+	/** Whether another agent, which is not set aside, may serve all that this one may. */
+	#hasOther(slots: Slots<M>): boolean {
+		for (const other of this.#joined) {
+			if (other !== slots && other.profile === slots.profile && other.open && !other.aside) return true;
+		}
+		return false;
+	}
+
+	/** What it has free may be given away. */
+	#offer(slots: Slots<M>): void {
+		this.#update(slots);
+		this.#match();
+		this.#tell();
 	}
 
 	#choose(profiles: ReadonlySet<Profile<M>>, wanted: Wanted, exclude?: ReadonlySet<M>): Slots<M> | undefined {
@@ -245,13 +280,12 @@ export class Dispatcher<M extends Member> {
 		slots.leased++;
 		slots.used = ++this.#leases;
 		this.#update(slots);
-		return new HeldLease(slots.member, place, () => {
+		return new HeldLease(slots.member, place, (outcome) => {
+			if (outcome !== null) this.#standing.judge(slots, outcome, () => this.#hasOther(slots));
 			this.#rate.count(performance.now() / 1000);
 			this.#leased--;
 			slots.leased--;
-			this.#update(slots);
-			this.#match();
-			this.#tell();
+			this.#offer(slots);
 		});
 	}
 

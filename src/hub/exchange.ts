@@ -19,10 +19,15 @@ import { type Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
 
+/** What an agent says of its upstream that makes another agent the better choice. */
+const UPSTREAM_FAULTS: ReadonlySet<string> = new Set(['upstream_unreachable', 'upstream_protocol', 'upstream_timeout']);
+
 /** Whoever admitted the request; hears how this try ended, once. */
 export interface ExchangeOwner {
 	readonly app: AppRequest;
 	readonly body: RequestBody;
+	/** What Server-Timing says of the wait, if there was one. */
+	readonly timing: string | undefined;
 	/** It certainly did not start, nothing was answered, and its body is still here: it may go to another agent. */
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void;
 	/** It failed before any of the response was sent. */
@@ -81,6 +86,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	override expired(): void {
 		if (this.#over) return;
 		this.#end();
+		this.#lease.outcome = 'failed';
 		this.#stream?.reset(ErrorCode.CANCEL);
 		this.#owner.failed(new SlimeError('upstream_timeout'));
 	}
@@ -138,6 +144,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		body.stop();
 		// The upstream answered without reading all of the request: nobody wants the rest of it.
 		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
+		this.#lease.outcome = 'served';
 		this.#owner.done('complete');
 	}
 
@@ -145,6 +152,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		if (this.#over) return;
 		this.#deadlines.remove(this);
 		const sent = this.#sent;
+		if (failure.started) this.#lease.outcome = 'failed';
 		this.#end();
 		if (sent) {
 			this.#cut(failure.message);
@@ -191,6 +199,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#onVerdict(stream: Stream, verdict: AgentVerdict): void {
+		if (UPSTREAM_FAULTS.has(verdict.code)) this.#lease.outcome = 'failed';
 		this.#end();
 		stream.reset(ErrorCode.NO_ERROR);
 		if (!verdict.started && this.#owner.body.replayable) {
@@ -202,11 +211,10 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	#writeHead(): void {
 		if (this.#head === null) return;
-		this.#app.head(
-			Number(this.#head[1]),
-			appResponse(this.#head, this.link.identity.agentId),
-			this.#stream?.neverIndexed,
-		);
+		const raw = appResponse(this.#head, this.link.identity.agentId);
+		const { timing } = this.#owner;
+		if (timing !== undefined) raw.push('server-timing', timing);
+		this.#app.head(Number(this.#head[1]), raw, this.#stream?.neverIndexed);
 		this.#head = null;
 	}
 

@@ -22,6 +22,8 @@ const OWN_PATHS = '/.slime/';
 /** What the hub answers by itself to `OPTIONS *`, which asks about no upstream (RFC 9110 section 9.3.7). */
 const ALLOWED = ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'];
 
+const WAITS_FOR_WORKER: ReadonlySet<string> = new Set(['busy', 'queue_full', 'queue_timeout']);
+
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
@@ -51,6 +53,11 @@ export class Gateway {
 		await new Promise<void>((resolve) => {
 			this.#whenIdle = resolve;
 		});
+	}
+
+	/** Seconds; by how fast workers come free where that is what is lacking. */
+	retryAfter(code: string): number | undefined {
+		return WAITS_FOR_WORKER.has(code) ? this.options.dispatcher.retryAfter : undefined;
 	}
 
 	began(): void {
@@ -133,6 +140,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	#place: Place | undefined;
 	/** Its place in line when it began to wait, 0 if it did not. */
 	#position = 0;
+	/** Milliseconds in the queue. */
+	#waited = 0;
 
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
@@ -198,6 +207,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			return;
 		}
 		this.#place ??= lease.place;
+		if (this.#position > 0) this.#waited = performance.now() - this.#began;
 
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines);
 		this.#exchange.start(this.#section);
@@ -209,6 +219,11 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	}
 
 	// ExchangeOwner
+
+	get timing(): string | undefined {
+		if (this.#position === 0) return undefined;
+		return `queue;dur=${this.#waited.toFixed(1)};desc="position ${this.#position}"`;
+	}
 
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void {
 		this.#exchange = null;
@@ -223,7 +238,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	failed(error: SlimeError): void {
 		if (this.#over) return;
 		this.#finish(error.code, error.message);
-		this.app.refuse(error, this.#requestId);
+		this.app.refuse(error, this.#requestId, this.#gateway.retryAfter(error.code));
 	}
 
 	done(outcome: 'complete' | 'cut', reason?: string): void {
@@ -269,6 +284,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 				status: this.app.status,
 				outcome,
 				reason,
+				queuedMs: this.#position > 0 ? Math.round(this.#waited) : undefined,
+				position: this.#position || undefined,
 				ms: Math.round(performance.now() - this.#began),
 			},
 			'request',

@@ -187,10 +187,10 @@ export class Http1App implements AppRequest {
 	}
 
 	/** If the request's body was not read, the rest of it is discarded, within limits, before the connection ends. */
-	refuse(error: SlimeError, requestId: string): void {
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void {
 		const res = this.#res;
 		if (res.headersSent || res.destroyed) return;
-		const { fields, body } = errorAnswer(error, requestId);
+		const { fields, body } = errorAnswer(error, requestId, retryAfter);
 		const unread = !this.bodiless && !(this.#req.complete && this.#req.readableEnded);
 		// Whoever sends what cannot be understood might mean something else by what follows it.
 		const misunderstood = error.code === 'bad_request' || error.code === 'headers_too_large';

@@ -193,9 +193,9 @@ export class Http2App implements AppRequest, StreamHandler {
 		this.#stream.reset(ErrorCode.INTERNAL_ERROR);
 	}
 
-	refuse(error: SlimeError, requestId: string): void {
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void {
 		if (this.#status !== undefined) return;
-		const { fields, body } = errorAnswer(error, requestId);
+		const { fields, body } = errorAnswer(error, requestId, retryAfter);
 		this.head(error.status, fields);
 		this.finish(this.method === 'HEAD' ? null : body, []);
 	}

@@ -34,7 +34,8 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
-	const dispatcher = new Dispatcher<AgentLink>({ concurrent: options.concurrent, queue });
+	const { concurrent, setAsideAfter, slowStart } = options;
+	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
 	const gateway = new Gateway({
 		dispatcher,
 		appAuth: new AppAuth(options.appPassword),

@@ -8,16 +8,16 @@ export interface Lease<M> {
 	readonly member: M;
 	/** The request's place in the queue: what `wait` is given when the agent refused a request that had not started. */
 	readonly place: Place;
-	/**
-	 * Gives the slot back. May be called twice without harm and counts once.
-	 * @param outcome what it says of the agent's upstream; null if nothing
-	 */
-	release(outcome?: Outcome | null): void;
+	/** What became of the request, as far as it says anything of the agent's upstream; told along with the release. */
+	outcome: Outcome | null;
+	/** Gives the slot back. May be called twice without harm and counts once. */
+	release(): void;
 }
 
 export class HeldLease<M> implements Lease<M> {
 	readonly member: M;
 	readonly place: Place;
+	outcome: Outcome | null = null;
 	#giveBack: ((outcome: Outcome | null) => void) | undefined;
 
 	constructor(member: M, place: Place, giveBack: (outcome: Outcome | null) => void) {
@@ -26,9 +26,9 @@ export class HeldLease<M> implements Lease<M> {
 		this.#giveBack = giveBack;
 	}
 
-	release(outcome: Outcome | null = null): void {
+	release(): void {
 		const giveBack = this.#giveBack;
 		this.#giveBack = undefined;
-		giveBack?.(outcome);
+		giveBack?.(this.outcome);
 	}
 }

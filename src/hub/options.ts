@@ -24,10 +24,17 @@ export interface HubOptions {
 		/** `header`: a request waits if it says Slime-Block; `always`: unless it says Slime-Block: 0. */
 		readonly mode: 'header' | 'always';
 		readonly max: number;
+		/** While no agent is connected that could serve them. */
+		readonly maxWithoutAgent?: number | undefined;
 		readonly timeout: number;
 		/** Bytes of request bodies held by waiting requests, all together. */
 		readonly maxBytes: number;
+		/** How long until a waiting request counts as one step more urgent; 0 for never. */
+		readonly aging?: number | undefined;
 	};
+	/** See StandingOptions. */
+	readonly setAsideAfter: number;
+	readonly slowStart: number;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
 	/** From the dispatch of a request to its response's first byte. */
 	readonly firstByteTimeout: number;
@@ -48,7 +55,16 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,
-	queue: { mode: 'header', max: 1024, timeout: 300_000, maxBytes: 256 * 1024 * 1024 },
+	queue: {
+		mode: 'header',
+		max: 1024,
+		maxWithoutAgent: 1024,
+		timeout: 300_000,
+		maxBytes: 256 * 1024 * 1024,
+		aging: 30_000,
+	},
+	setAsideAfter: 5,
+	slowStart: 10_000,
 	heartbeat: { interval: 10_000, timeout: 5000 },
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,

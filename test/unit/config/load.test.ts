@@ -22,7 +22,16 @@ test('the defaults are those of the documentation', async (t) => {
 		adminHost: '127.0.0.1',
 		adminPort: 8081,
 		adminRequired: false,
-		queue: { mode: 'header', max: 1024, timeout: 300_000, maxBytes: 268_435_456 },
+		queue: {
+			mode: 'header',
+			max: 1024,
+			maxWithoutAgent: 1024,
+			timeout: 300_000,
+			maxBytes: 268_435_456,
+			aging: 30_000,
+		},
+		setAsideAfter: 5,
+		slowStart: 10_000,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
@@ -69,7 +78,14 @@ test('a flag stands above a variable, a variable above the file, the file above 
 	assert.equal(settings.port, 3);
 	assert.equal(settings.host, '2.2.2.2');
 	assert.equal(settings.concurrent, 1);
-	assert.deepEqual(settings.queue, { mode: 'header', max: 1, timeout: 300_000, maxBytes: 2048 });
+	assert.deepEqual(settings.queue, {
+		mode: 'header',
+		max: 1,
+		maxWithoutAgent: 1024,
+		timeout: 300_000,
+		maxBytes: 2048,
+		aging: 30_000,
+	});
 	assert.equal(logLevel, 'debug');
 });
 
