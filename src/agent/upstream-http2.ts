@@ -163,6 +163,9 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	#paused = 0;
 	#trailers: FieldList = [];
 	#untaken = 0;
+	/** Body that came before there was a connection: at most what a hub may send unasked. */
+	#early: Buffer[] = [];
+	#finished: { readonly trailers: FieldList | undefined } | null = null;
 
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http2Options) {
 		this.#call = call;
@@ -185,11 +188,16 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 			this.#stream.write(body);
 			this.#stream.end();
 		}
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.write(chunk);
+		if (this.#finished !== null) this.#stream.end(this.#finished.trailers);
 	}
 
 	unreachable(error: Error): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		this.#sink.onFailure(connectError(error), false);
 		this.#sink.onReleased();
 	}
@@ -197,12 +205,14 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
+		if (this.#stream === null && !this.#over) this.#early.push(chunk);
+		else if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
 		else this.#untaken += chunk.length;
 	}
 
 	finish(trailers?: FieldList): void {
-		this.#stream?.end(trailers);
+		if (this.#stream === null) this.#finished = { trailers };
+		else this.#stream.end(trailers);
 	}
 
 	resume(): void {
@@ -214,6 +224,7 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	cancel(): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		if (this.#stream === null) this.#sink.onReleased();
 		else this.#stream.reset(ErrorCode.CANCEL);
 	}
