@@ -190,7 +190,10 @@ for (const scheme of ['h2c', 'https'] as const) {
 		});
 		const address = `${scheme}://127.0.0.1:${await listenOn(t, server)}`;
 		const { port, hub } = await stack(t, [address], { agent: { connectTimeout: 300 } });
+		const began = performance.now();
 		assertError(await ask(port), 502, 'upstream_unreachable');
+		// Its heartbeat would find out in 15 s.
+		assert.ok(performance.now() - began < 8000);
 		await eventually('the slot is free', () => hub.leased === 0);
 	});
 }
