@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
+import { constants } from 'node:http2';
 import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { KINDS, modernUpstream, type Req, type Res } from '../helpers/h2-upstream.ts';
-import { ask, assertError, eventually, listenOn, RawClient, readAnswer, stack } from '../helpers/stack.ts';
+import { ask, assertError, eventually, listenOn, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
 
@@ -197,3 +198,45 @@ for (const scheme of ['h2c', 'https'] as const) {
 		await eventually('the slot is free', () => hub.leased === 0);
 	});
 }
+
+for (const kind of ['h2c', 'https with h2'] as const) {
+	test(`${kind}: a request that the upstream refuses unprocessed is served by another agent`, {
+		timeout: 20_000,
+	}, async (t) => {
+		const refusing = await modernUpstream(t, kind, (req) => {
+			// RFC 9113 section 8.7: nothing was done.
+			if ('stream' in req) req.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+		});
+		const service = await modernUpstream(t, kind, async (req, res) => void res.end(await text(req)));
+		const { port, hub, join } = await stack(t);
+		for (const { address, ca } of [refusing, service]) await join(address, { ca });
+		for (let i = 0; i < 6; i++) {
+			const answer = await ask(port, '/', { method: 'POST', body: `request ${i}`, headers: BLOCK });
+			assert.deepEqual([answer.status, answer.body], [200, `request ${i}`]);
+		}
+		assert.ok(refusing.served > 0);
+		assert.equal(service.served, 6);
+		await eventually('the slots are free', () => hub.leased === 0);
+	});
+
+	test(`${kind}: a request whose stream the upstream resets may have started: 502, not sent twice`, {
+		timeout: 20_000,
+	}, async (t) => {
+		const service = await modernUpstream(t, kind, (req) => {
+			if ('stream' in req) req.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+		});
+		const { port, hub, join } = await stack(t);
+		for (let i = 0; i < 2; i++) await join(service.address, { ca: service.ca });
+		assertError(await ask(port, '/', { method: 'POST', body: 'x', headers: BLOCK }), 502, 'upstream_unreachable');
+		assert.equal(service.served, 1);
+		await eventually('the slots are free', () => hub.leased === 0);
+	});
+}
+
+test('an h2c upstream that speaks HTTP/1.1 is 502 upstream_unreachable', { timeout: 20_000 }, async (t) => {
+	const service = await upstream(t, (_req, res) => void res.end('over HTTP/1.1'));
+	const { port, hub } = await stack(t, [`h2c://${service.address}`]);
+	for (let i = 0; i < 2; i++) assertError(await ask(port, '/', { headers: BLOCK }), 502, 'upstream_unreachable');
+	assert.equal(service.served, 0);
+	await eventually('the slot is free', () => hub.leased === 0);
+});
