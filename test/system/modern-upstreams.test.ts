@@ -199,6 +199,30 @@ for (const scheme of ['h2c', 'https'] as const) {
 	});
 }
 
+for (const scheme of ['h2c', 'https'] as const) {
+	test(`an app that leaves while its ${scheme} upstream is still being connected to frees the slot at once`, {
+		timeout: 20_000,
+	}, async (t) => {
+		const server = createTcpServer((socket) => {
+			socket.on('error', () => undefined);
+			t.after(() => socket.destroy());
+		});
+		const address = `${scheme}://127.0.0.1:${await listenOn(t, server)}`;
+		const { port, hub } = await stack(t, [address], { agent: { connectTimeout: 60_000 } });
+		const client = await RawClient.open(t, port);
+		const connected = once(server, 'connection');
+		client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n');
+		await connected;
+		assert.equal(hub.leased, 1);
+		client.socket.destroy();
+		await eventually('the slot is free', () => hub.leased === 0, 8000);
+		// And so is the worker: another request gets it.
+		const next = await RawClient.open(t, port);
+		next.send('GET / HTTP/1.1\r\nHost: a\r\nSlime-Block: 1\r\n\r\n');
+		await eventually('the next has a worker', () => hub.leased === 1, 8000);
+	});
+}
+
 for (const kind of ['h2c', 'https with h2'] as const) {
 	test(`${kind}: a request that the upstream refuses unprocessed is served by another agent`, {
 		timeout: 20_000,
