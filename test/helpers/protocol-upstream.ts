@@ -22,7 +22,7 @@ export type Kind = (typeof KINDS)[number];
 export type Req = Http2ServerRequest | IncomingMessage;
 export type Res = Http2ServerResponse | ServerResponse;
 
-export interface ModernUpstream {
+export interface ProtocolUpstream {
 	/** As `--upstream` takes it. */
 	readonly address: string;
 	/** What an agent must trust to reach it. */
@@ -34,11 +34,11 @@ export interface ModernUpstream {
 	readonly served: number;
 }
 
-export async function modernUpstream(
+export async function protocolUpstream(
 	context: TestContext,
 	kind: Kind,
 	handler: (req: Req, res: Res) => void,
-): Promise<ModernUpstream> {
+): Promise<ProtocolUpstream> {
 	let active = 0;
 	let peak = 0;
 	let served = 0;

@@ -5,7 +5,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { constants } from 'node:http2';
 import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
-import { KINDS, modernUpstream, type Req, type Res } from '../helpers/h2-upstream.ts';
+import { KINDS, protocolUpstream, type Req, type Res } from '../helpers/protocol-upstream.ts';
 import { ask, assertError, eventually, listenOn, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
@@ -33,7 +33,7 @@ async function text(req: Req): Promise<string> {
 
 for (const kind of KINDS) {
 	test(`${kind}: trailers pass both ways`, { timeout: 20_000 }, async (t) => {
-		const service = await modernUpstream(t, kind, async (req, res) => {
+		const service = await protocolUpstream(t, kind, async (req, res) => {
 			const body = await text(req);
 			res.setHeader('trailer', 'x-sum');
 			(res as { write(text: string): void }).write(body);
@@ -57,7 +57,7 @@ for (const kind of KINDS) {
 
 	test(`${kind}: 103 Early Hints pass before the response`, { timeout: 20_000 }, async (t) => {
 		const { handler, next } = arrivals();
-		const service = await modernUpstream(t, kind, handler);
+		const service = await protocolUpstream(t, kind, handler);
 		const { port } = await stack(t, [service.address], { agent: { ca: service.ca } });
 		const req = request({ host: '127.0.0.1', port, agent: false });
 		req.end();
@@ -72,7 +72,7 @@ for (const kind of KINDS) {
 	});
 
 	test(`${kind}: HEAD, 204 and 304 have no body, and say what they would have`, { timeout: 20_000 }, async (t) => {
-		const service = await modernUpstream(t, kind, (req, res) => {
+		const service = await protocolUpstream(t, kind, (req, res) => {
 			if (req.method === 'HEAD') res.writeHead(200, { 'content-length': '1234' });
 			else if (req.url === '/none') res.writeHead(204);
 			else res.writeHead(304, { etag: '"x"', 'content-length': '77' });
@@ -96,7 +96,7 @@ for (const kind of KINDS) {
 			timeout: 20_000,
 		}, async (t) => {
 			const { handler, next } = arrivals();
-			const service = await modernUpstream(t, kind, handler);
+			const service = await protocolUpstream(t, kind, handler);
 			const { port, hub } = await stack(t, [service.address], { agent: { ca: service.ca } });
 			const client = await RawClient.open(t, port);
 			const upload = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n';
@@ -119,7 +119,7 @@ for (const kind of KINDS) {
 
 	test(`${kind}: an upstream that breaks off in the middle of a response cuts it`, { timeout: 20_000 }, async (t) => {
 		const { handler, next } = arrivals();
-		const service = await modernUpstream(t, kind, handler);
+		const service = await protocolUpstream(t, kind, handler);
 		const { port, hub } = await stack(t, [service.address], { agent: { ca: service.ca } });
 		const client = await RawClient.open(t, port);
 		client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -136,7 +136,7 @@ for (const kind of KINDS) {
 		timeout: 20_000,
 	}, async (t) => {
 		const { handler, next } = arrivals();
-		const service = await modernUpstream(t, kind, handler);
+		const service = await protocolUpstream(t, kind, handler);
 		const { port, hub } = await stack(t, [service.address], { agent: { ca: service.ca } });
 		const client = await RawClient.open(t, port);
 		client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -155,7 +155,7 @@ for (const kind of KINDS) {
 	test(`${kind}: an answer to a large upload comes before all of the upload was read`, {
 		timeout: 20_000,
 	}, async (t) => {
-		const service = await modernUpstream(t, kind, (_req, res) => {
+		const service = await protocolUpstream(t, kind, (_req, res) => {
 			res.writeHead(413, { 'content-type': 'text/plain' });
 			res.end('too large');
 		});
@@ -173,7 +173,7 @@ for (const kind of KINDS) {
 		timeout: 20_000,
 	}, async (t) => {
 		const { handler } = arrivals();
-		const service = await modernUpstream(t, kind, handler);
+		const service = await protocolUpstream(t, kind, handler);
 		const { port, hub } = await stack(t, [service.address], { agent: { ca: service.ca, firstByteTimeout: 500 } });
 		assertError(await ask(port), 504, 'upstream_timeout');
 		await eventually('the upstream saw the end', () => service.active === 0);
@@ -227,11 +227,11 @@ for (const kind of ['h2c', 'https with h2'] as const) {
 	test(`${kind}: a request that the upstream refuses unprocessed is served by another agent`, {
 		timeout: 20_000,
 	}, async (t) => {
-		const refusing = await modernUpstream(t, kind, (req) => {
+		const refusing = await protocolUpstream(t, kind, (req) => {
 			// RFC 9113 section 8.7: nothing was done.
 			if ('stream' in req) req.stream.close(constants.NGHTTP2_REFUSED_STREAM);
 		});
-		const service = await modernUpstream(t, kind, async (req, res) => void res.end(await text(req)));
+		const service = await protocolUpstream(t, kind, async (req, res) => void res.end(await text(req)));
 		const { port, hub, join } = await stack(t);
 		for (const { address, ca } of [refusing, service]) await join(address, { ca });
 		for (let i = 0; i < 6; i++) {
@@ -246,7 +246,7 @@ for (const kind of ['h2c', 'https with h2'] as const) {
 	test(`${kind}: a request whose stream the upstream resets may have started: 502, not sent twice`, {
 		timeout: 20_000,
 	}, async (t) => {
-		const service = await modernUpstream(t, kind, (req) => {
+		const service = await protocolUpstream(t, kind, (req) => {
 			if ('stream' in req) req.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
 		});
 		const { port, hub, join } = await stack(t);
