@@ -11,7 +11,7 @@ import { lasting, script, sockets, startUpstream } from './processes.ts';
 import type { Holdings } from './stack-process.ts';
 
 const REQUESTS = 10_000;
-const WARM_UP = 3000;
+const WARM_UP = 6000;
 const APPS = 48;
 /** Fewer than apps, so that some leave while they wait. */
 const WORKERS = 32;
