@@ -128,7 +128,7 @@ function clientFor(upstream: Upstream, options: AgentOptions, tls: SecureContext
 			return new Http1Upstream({ identity, firstByteTimeout, connect: socketTo(upstream, connectTimeout) });
 		case 'h2c': {
 			const connect = socketTo(upstream, connectTimeout);
-			return new Http2Upstream({ identity, scheme: 'http', firstByteTimeout, heartbeat, connect });
+			return new Http2Upstream({ identity, scheme: 'http', connectTimeout, firstByteTimeout, heartbeat, connect });
 		}
 		case 'https': {
 			const context = tls ?? createSecureContext();
@@ -142,6 +142,7 @@ function clientFor(upstream: Upstream, options: AgentOptions, tls: SecureContext
 				http2: new Http2Upstream({
 					identity,
 					scheme: 'https',
+					connectTimeout,
 					firstByteTimeout,
 					heartbeat,
 					connect: tlsTo(upstream, context, 'h2', connectTimeout),

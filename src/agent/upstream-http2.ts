@@ -21,6 +21,8 @@ export interface Http2Options {
 	readonly identity: UpstreamIdentity;
 	readonly scheme: 'http' | 'https';
 	readonly connect: Connect;
+	/** Milliseconds that a connection may take to its first SETTINGS, once it is there. */
+	readonly connectTimeout: number;
 	readonly firstByteTimeout: number;
 	readonly heartbeat: HeartbeatOptions;
 }
@@ -70,7 +72,7 @@ export class Http2Upstream implements UpstreamClient {
 				for (const each of waiting) each.unreachable(error ?? new Error('no socket'));
 				return;
 			}
-			const session = new UpstreamSession(socket, this.#options.heartbeat, {
+			const session = new UpstreamSession(socket, this.#options, {
 				ready: () => {
 					this.#opening = null;
 					this.#sessions.add(session);
@@ -101,10 +103,12 @@ class UpstreamSession implements SessionHandler {
 	readonly #heartbeat: Heartbeat;
 	readonly #owner: SessionOwner;
 	readonly #stopping = new Set<() => void>();
+	/** Runs until its first SETTINGS. */
+	readonly #greeting: NodeJS.Timeout;
 	#ready = false;
 	#idleTimer: NodeJS.Timeout | undefined;
 
-	constructor(socket: Socket, heartbeat: HeartbeatOptions, owner: SessionOwner) {
+	constructor(socket: Socket, { heartbeat, connectTimeout }: Http2Options, owner: SessionOwner) {
 		this.#owner = owner;
 		this.h2 = new Session({
 			socket,
@@ -115,11 +119,13 @@ class UpstreamSession implements SessionHandler {
 			maxFields: 8000,
 		});
 		this.#heartbeat = new Heartbeat(this.h2, heartbeat, () => this.h2.destroy(new Error('the upstream went silent')));
+		this.#greeting = setTimeout(() => this.h2.destroy(new Error('the upstream says nothing')), connectTimeout);
 	}
 
 	settings(): void {
 		if (this.#ready) return;
 		this.#ready = true;
+		clearTimeout(this.#greeting);
 		this.#owner.ready();
 		this.streamOver();
 	}
@@ -143,6 +149,7 @@ class UpstreamSession implements SessionHandler {
 	}
 
 	closed(): void {
+		clearTimeout(this.#greeting);
 		clearTimeout(this.#idleTimer);
 		this.#heartbeat.stop();
 		for (const released of this.#stopping) released();
@@ -163,6 +170,9 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	#paused = 0;
 	#trailers: FieldList = [];
 	#untaken = 0;
+	/** Body that came before there was a connection: at most what a hub may send unasked. */
+	#early: Buffer[] = [];
+	#finished: { readonly trailers: FieldList | undefined } | null = null;
 
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http2Options) {
 		this.#call = call;
@@ -185,11 +195,16 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 			this.#stream.write(body);
 			this.#stream.end();
 		}
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.write(chunk);
+		if (this.#finished !== null) this.#stream.end(this.#finished.trailers);
 	}
 
 	unreachable(error: Error): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		this.#sink.onFailure(connectError(error), false);
 		this.#sink.onReleased();
 	}
@@ -197,12 +212,14 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
+		if (this.#stream === null && !this.#over) this.#early.push(chunk);
+		else if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
 		else this.#untaken += chunk.length;
 	}
 
 	finish(trailers?: FieldList): void {
-		this.#stream?.end(trailers);
+		if (this.#stream === null) this.#finished = { trailers };
+		else this.#stream.end(trailers);
 	}
 
 	resume(): void {
@@ -214,6 +231,7 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	cancel(): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		if (this.#stream === null) this.#sink.onReleased();
 		else this.#stream.reset(ErrorCode.CANCEL);
 	}

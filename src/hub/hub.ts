@@ -73,11 +73,11 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	}
 
 	let ending: Promise<void> | undefined;
-	const end = async (timeout: number): Promise<void> => {
+	const end = async (timeout: number, late?: () => void): Promise<void> => {
 		gateway.draining = true;
 		acceptor.draining = true;
 		listener.close();
-		await within(timeout, gateway.idle());
+		if (!(await within(timeout, gateway.idle()))) late?.();
 		dispatcher.refuseAll('draining');
 		acceptor.retireAll('draining');
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
@@ -99,7 +99,9 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 			return dispatcher.stats().leased;
 		},
 		drain: () => {
-			ending ??= end(options.drainTimeout);
+			ending ??= end(options.drainTimeout, () =>
+				logger.warn('the drain timeout has passed: requests under way are cut'),
+			);
 			return ending;
 		},
 		close: () => end(0),

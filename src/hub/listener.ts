@@ -46,6 +46,8 @@ export class Listener {
 	readonly #silent = new Set<Socket>();
 	readonly #perAddress = new Map<string, number>();
 	readonly #maxPerAddress: number;
+	/** Connections that are in #perAddress. */
+	readonly #counted = new WeakSet<Socket>();
 
 	/** @throws UsageError for certificates that cannot be read */
 	constructor(options: ListenerOptions, handler: ListenerHandler) {
@@ -154,12 +156,15 @@ export class Listener {
 	#admit(socket: Socket): void {
 		const address = socket.remoteAddress;
 		if (address === undefined || this.#maxPerAddress === Number.POSITIVE_INFINITY) return;
+		// It comes again after an offer of an upgrade that was ignored.
+		if (this.#counted.has(socket)) return;
 		const count = (this.#perAddress.get(address) ?? 0) + 1;
 		if (count > this.#maxPerAddress) {
 			socket.destroy();
 			return;
 		}
 		this.#perAddress.set(address, count);
+		this.#counted.add(socket);
 		socket.once('close', () => {
 			const left = (this.#perAddress.get(address) ?? 1) - 1;
 			if (left > 0) this.#perAddress.set(address, left);
