@@ -25,6 +25,9 @@ export interface DialOptions {
 	readonly info: AgentInfo;
 	/** For https hubs and https egress proxies; Node's own roots if left out. */
 	readonly secureContext?: SecureContext | undefined;
+	/** See ConnectionTarget. */
+	readonly serverName?: string | undefined;
+	readonly pins?: readonly string[] | undefined;
 	/** Milliseconds for everything up to the 101. */
 	readonly connectTimeout: number;
 	readonly signal?: AbortSignal | undefined;
@@ -60,7 +63,8 @@ export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
 		const headers = requestHeaders(options);
 		const proxy = proxyFor(hub, options.env ?? process.env);
 		const who = `hub ${hub.label}`;
-		const socket = await openConnection({ to: hub, who, proxy, secureContext: options.secureContext }, attempt);
+		const { secureContext, serverName, pins } = options;
+		const socket = await openConnection({ to: hub, who, proxy, secureContext, serverName, pins }, attempt);
 		attempt.busyWith = `waiting for an answer of ${who}`;
 		return await shakeHands(socket, options, headers, attempt.signal);
 	} catch (error) {

@@ -1,10 +1,10 @@
 /** Why a hub could not be reached, as a sentence for the agent's operator. Never holds a token or a password. */
 
 /**
- * `unauthorized`: the token, or the credentials for a proxy, are not accepted. `refused`: the hub, or something before it, answered no.
- * `unreachable`: no answer. `protocol`: what answered is not a hub.
+ * `unauthorized`: the token, or the credentials for a proxy, are not accepted. `impostor`: what answered has not the key that was pinned.
+ * `refused`: the hub, or something before it, answered no. `unreachable`: no answer. `protocol`: what answered is not a hub.
  */
-export type HandshakeFault = 'unauthorized' | 'refused' | 'unreachable' | 'protocol';
+export type HandshakeFault = 'unauthorized' | 'impostor' | 'refused' | 'unreachable' | 'protocol';
 
 export interface HandshakeErrorDetails extends ErrorOptions {
 	/** Of the hub's answer, if there was one. */
