@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { issue, makeAuthority } from '../../../src/tls/dev-ca.ts';
-import { makeCertificates } from '../../helpers/certificates.ts';
 
 const DAY = 86_400_000;
 const authority = await makeAuthority();
@@ -75,6 +74,13 @@ test('what is no CA, is over, or has another key signs nothing', async () => {
 	await assert.rejects(issue({ ...authority, key: leaf.key }, purpose), /key is not that of the CA/);
 	await assert.rejects(issue({ ...authority, key: 'no PEM' }, purpose), /the key of the CA cannot be read/);
 	await assert.rejects(issue({ ...authority, cert: 'no PEM' }, purpose), /the certificate of the CA cannot be read/);
-	const over = makeCertificates({ validDays: -1 });
-	await assert.rejects(issue({ cert: over.ca, key: over.key }, purpose), /key is not that of the CA|has expired/);
+});
+
+test('no certificate outlives its CA, and a CA that is over signs nothing', async (t) => {
+	const purpose = { kind: 'client', name: 'x' } as const;
+	t.mock.timers.enable({ apis: ['Date'], now: Date.parse(ca.validTo) - 10 * DAY });
+	const leaf = new X509Certificate((await issue(authority, purpose)).cert);
+	assert.equal(leaf.validTo, ca.validTo);
+	t.mock.timers.setTime(Date.parse(ca.validTo) + 1000);
+	await assert.rejects(issue(authority, purpose), /the CA has expired on/);
 });
