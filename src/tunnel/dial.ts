@@ -1,7 +1,7 @@
 /** The agent's end of the 101: one try to get a tunnel from a hub. Knows nothing of when to try again, nor of HTTP/2. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { UsageError } from '../shared/errors.ts';
 import type { HttpAddress, HubAddress } from './address.ts';
 import { egressProxy } from './egress-proxy.ts';
@@ -106,6 +106,7 @@ async function shakeHands(
 	headers: Record<string, string>,
 	signal: AbortSignal,
 ): Promise<DialedTunnel> {
+	const shown = socket instanceof TLSSocket && Object.keys(socket.getCertificate() ?? {}).length > 0;
 	try {
 		const request = { method: 'GET', path: `${hub.path}${TUNNEL_PATH}`, headers } as const;
 		const answer = await requestUpgrade(socket, request, signal);
@@ -122,7 +123,10 @@ async function shakeHands(
 		return { socket, head: answer.head, hubInfo: { version: typeof version === 'string' ? version : undefined } };
 	} catch (error) {
 		abandon(socket);
-		throw error instanceof HandshakeError || signal.aborted ? error : answerError(`hub ${hub.label}`, error);
+		if (error instanceof HandshakeError || signal.aborted) throw error;
+		// A server that does not know the CA of a certificate may just close.
+		const hint = shown ? "; perhaps it does not trust this agent's certificate" : '';
+		throw answerError(`hub ${hub.label}`, error, hint);
 	}
 }
 

@@ -81,8 +81,11 @@ const NOT_TLS: ReadonlySet<string> = new Set([
 	'ERR_SSL_UNKNOWN_PROTOCOL',
 ]);
 
-/** The connection broke, or spoke no HTTP, while an answer was awaited. */
-export function answerError(who: string, cause: unknown): HandshakeError {
+/**
+ * The connection broke, or spoke no HTTP, while an answer was awaited.
+ * @param ifClosed is added when it was closed without a word
+ */
+export function answerError(who: string, cause: unknown, ifClosed = ''): HandshakeError {
 	const { code, text } = describe(cause);
 	if (code === 'HPE_HEADER_OVERFLOW') {
 		return new HandshakeError('protocol', `${who} answered with headers that are too large`, { cause });
@@ -91,7 +94,7 @@ export function answerError(who: string, cause: unknown): HandshakeError {
 		return new HandshakeError('protocol', `${who} did not answer with HTTP: ${text}`, { cause });
 	}
 	if (code === 'ECONNRESET' || code === 'EPIPE') {
-		return new HandshakeError('unreachable', `${who} closed the connection without an answer`, { cause });
+		return new HandshakeError('unreachable', `${who} closed the connection without an answer${ifClosed}`, { cause });
 	}
 	// With TLS 1.3 a server judges the client's certificate after the client's handshake is over.
 	return code.startsWith('ERR_SSL_') ? tlsError(who, cause) : connectError(who, cause);

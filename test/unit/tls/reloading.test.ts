@@ -16,16 +16,18 @@ async function folder(t: TestContext): Promise<string> {
 }
 
 /** The text of a file, which must not be `bad`. */
-function watching(t: TestContext, file: string): { reloading: Reloading<string>; log: LogSink } {
+function watching(t: TestContext, file: string): { reloading: Reloading<string>; log: LogSink; loads(): number } {
 	const log = new LogSink();
+	let count = 0;
 	const load = () => {
+		count++;
 		const text = readFileSync(file, 'utf8');
 		if (text === 'bad') throw new UsageError(`${file}: is bad`);
 		return text;
 	};
 	const reloading = new Reloading({ files: [file], load, logger: log.logger });
 	t.after(() => reloading.close());
-	return { reloading, log };
+	return { reloading, log, loads: () => count };
 }
 
 test('a file that is written over is read again', async (t) => {
@@ -62,13 +64,15 @@ test('a folder that is reached by a link is read again when the link moves, as t
 test('a file that is bad or gone changes nothing, is logged once, and may get right again', async (t) => {
 	const file = join(await folder(t), 'file');
 	await writeFile(file, 'one');
-	const { reloading, log } = watching(t, file);
+	const { reloading, log, loads } = watching(t, file);
 	const errors = () => log.lines.filter(({ level }) => level === 'error').map(({ reason }) => reason);
 	await writeFile(file, 'bad');
 	await eventually('the fault is logged', () => errors().length === 1);
 	assert.equal(reloading.current, 'one');
 	await writeFile(`${file}2`, 'bad');
 	await rename(`${file}2`, file);
+	await eventually('the other bad file is read', () => loads() === 3);
+	assert.equal(errors().length, 1);
 	await rm(file);
 	await eventually('that it is gone is logged', () => errors().length === 2);
 	assert.match(String(errors()[0]), /file: is bad$/);
