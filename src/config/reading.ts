@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
-import { checkReadable, readText } from './files.ts';
+import { checkReadable, isRegular, readText } from './files.ts';
 import { fileForm, KEYS, SECRETS, variableOf } from './keys.ts';
 import { type Entry, Mistakes } from './mistakes.ts';
 import { type Configuration, PEM_FILES, schema } from './schema.ts';
@@ -96,7 +96,7 @@ export class Reading {
 	}
 
 	/**
-	 * What is wrong in a file that a key names is a mistake at that key.
+	 * What is wrong in a file that a key names is a mistake at that key. Pipes are left to whoever needs what is in them.
 	 * @param open is told the files of the keys; throws UsageError, with the file's path before what is wrong with it
 	 */
 	tryFiles(names: readonly string[], open: (file: (name: string) => string | undefined) => unknown): void {
@@ -106,6 +106,7 @@ export class Reading {
 			const value = this.#entries.get(this.#prefix + name)?.value;
 			return typeof value === 'string' ? value : undefined;
 		};
+		if (names.some((name) => this.has(name) && !isRegular(file(name) ?? ''))) return;
 		try {
 			open(file);
 		} catch (error) {

@@ -12,7 +12,7 @@ import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
 
 export interface Hub {
-	/** Where applications arrive, and agents. */
+	/** Where applications arrive, and agents unless they have an address of their own. */
 	readonly address: { readonly host: string; readonly port: number };
 	readonly url: string;
 	/** Where agents arrive, if not where applications do. */

@@ -107,7 +107,6 @@ export class Listener {
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
 		server.on('connection', (socket: Socket) => this.#admit(socket));
 		server.on('drop', () => this.#log.warn('too many connections: one was dropped'));
-		server.on('tlsClientError', (error) => this.#log.debug({ reason: error.message }, 'a TLS handshake failed'));
 	}
 
 	/** @throws the system's error when the address cannot be listened on */

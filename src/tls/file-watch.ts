@@ -68,6 +68,7 @@ interface Stats {
 	readonly size: bigint;
 	readonly mtimeNs: bigint;
 	readonly ctimeNs: bigint;
+	isFile(): boolean;
 }
 
 function markNow(file: string): string {
@@ -78,8 +79,10 @@ function markNow(file: string): string {
 	}
 }
 
-function mark({ dev, ino, size, mtimeNs, ctimeNs }: Stats): string {
-	return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+/** A pipe changes by being read, and has nothing more to give. */
+function mark(stats: Stats): string {
+	const { dev, ino, size, mtimeNs, ctimeNs } = stats;
+	return stats.isFile() ? [dev, ino, size, mtimeNs, ctimeNs].join(' ') : 'no file';
 }
 
 /** That a file cannot be reached is a state of it like any other; whoever reads it then says what is wrong. */

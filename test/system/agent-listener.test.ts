@@ -35,6 +35,10 @@ test('the two listeners have hosts of their own, and close together', async (t) 
 	for (const closed of [port, agentPort]) await assert.rejects(ask(closed), { code: 'ECONNREFUSED' });
 });
 
+test('an address for agents means nothing without a port', async (t) => {
+	await assert.rejects(stack(t, [], { hub: { agentHost: '127.0.0.1' } }), /agentHost needs an agentPort/);
+});
+
 test('a port for agents that is taken leaves nothing open', async (t) => {
 	const { port: taken } = await stack(t);
 	const free = await closedPort();

@@ -1,8 +1,10 @@
 /** Flags, variables and files together: which one counts, and what is said of mistakes. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { AGENT_DEFAULTS } from '../../../src/agent/options.ts';
 import { loadHubSecret } from '../../../src/config/load.ts';
 import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
@@ -265,6 +267,15 @@ test('certificates that are not right are mistakes at the keys that name their f
 	assert.deepEqual(await mistakes(agent({ yaml, files })), [
 		'slime.yaml:5:7: agent.ca: bad: holds no certificate in PEM',
 	]);
+});
+
+test('certificates that come through a pipe are not read before they are needed', async (t) => {
+	const { hub, path } = await folder(t);
+	const pipe = join(path, 'pipe');
+	// Opening it would wait for somebody to write.
+	await promisify(execFile)('mkfifo', [pipe]);
+	const yaml = `hub: {secret: ${SECRET}, tlsCert: a.crt, tlsKey: pipe}`;
+	assert.equal((await hub({ yaml, files: { 'a.crt': pem.cert } })).settings.tls?.key, pipe);
 });
 
 test('who must bring certificates, and where agents connect to, can be said in the file', async (t) => {
