@@ -20,7 +20,10 @@ export interface ConnectorOptions {
 	readonly token: string;
 	readonly agentId: string;
 	readonly info: AgentInfo;
-	readonly secureContext: SecureContext | undefined;
+	/** The newest, for the next connection. */
+	readonly secureContext: () => SecureContext | undefined;
+	readonly serverName: string | undefined;
+	readonly pins: readonly string[] | undefined;
 	readonly connectTimeout: number;
 	readonly slots: Slots;
 	readonly worker: TunnelOptions['worker'];
@@ -77,13 +80,15 @@ export class Connector {
 		this.#dialing = true;
 		const { hub, logger } = this.#options;
 		try {
-			const { socket, head } = await dialTunnel({ ...this.#options, signal: this.#ending.signal });
+			const secureContext = this.#options.secureContext();
+			const { socket, head } = await dialTunnel({ ...this.#options, secureContext, signal: this.#ending.signal });
 			this.#dialing = false;
 			this.#join(socket, head);
 		} catch (error) {
 			this.#dialing = false;
 			if (this.#ending.signal.aborted) return;
-			const refused = error instanceof HandshakeError && error.kind === 'unauthorized';
+			// Neither a token nor a key gets right by asking often.
+			const refused = error instanceof HandshakeError && (error.kind === 'unauthorized' || error.kind === 'impostor');
 			const hinted = error instanceof HandshakeError ? (error.retryAfterMs ?? 0) : 0;
 			const wait = refused ? this.#backoff.atCap() : Math.max(this.#backoff.next(), hinted);
 			logger[refused ? 'error' : 'warn'](

@@ -41,6 +41,29 @@ const RUN_FLAGS: readonly Flag[] = [
 		help: 'Authority (PEM) whose certificate agents must bring',
 	},
 	{
+		name: 'clientAuth',
+		value: 'WHO',
+		key: 'hub.clientAuth',
+		help: 'Who must bring one: agents, all, or optional (default: agents)',
+	},
+	{
+		name: 'bindIdentity',
+		key: 'hub.bindIdentity',
+		help: "An agent's certificate must be for its token's name (default: false)",
+	},
+	{
+		name: 'agentHost',
+		value: 'HOST',
+		key: 'hub.agentHost',
+		help: 'Address to listen on for agents (default: that of --host)',
+	},
+	{
+		name: 'agentPort',
+		value: 'PORT',
+		key: 'hub.agentPort',
+		help: 'Port for agents alone, 0 for any free one (default: they share --port)',
+	},
+	{
 		name: 'adminHost',
 		value: 'HOST',
 		key: 'hub.adminHost',
@@ -105,8 +128,9 @@ async function runHub(call: Call): Promise<number> {
 	return serve(async () => {
 		const { createHub } = await import('../index.ts');
 		const hub = await createHub({ ...settings, logger });
-		const { host, port } = hub.address;
-		logger.info({ url: hub.url, host, port, adminPort: hub.adminPort }, 'the hub listens');
+		const { address, agentAddress, agentUrl, adminPort } = hub;
+		const forAgents = agentAddress && { agentUrl, agentHost: agentAddress.host, agentPort: agentAddress.port };
+		logger.info({ url: hub.url, host: address.host, port: address.port, adminPort, ...forAgents }, 'the hub listens');
 		return hub;
 	}, logger);
 }

@@ -1,8 +1,10 @@
 /** From flags, environment and file to what a hub or an agent is told. Owns which keys are required and which belong together. */
 import type { LogLevel } from '../shared/logger.ts';
+import { loadClientTls, loadServerTls } from '../tls/contexts.ts';
 import { Reading } from './reading.ts';
 import type { Configuration } from './schema.ts';
 import type { Sources } from './sources.ts';
+import { meansNo } from './values.ts';
 
 export type { FlagValue, Sources } from './sources.ts';
 
@@ -28,6 +30,13 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
 	reading.requireBeside('clientCa', 'tlsCert');
+	reading.requireBeside('clientAuth', 'clientCa');
+	reading.requireBeside('bindIdentity', 'clientCa', meansNo);
+	reading.requireBeside('agentHost', 'agentPort');
+	reading.tryFiles(['tlsCert', 'tlsKey', 'clientCa'], (file) => {
+		const [cert, key] = [file('tlsCert'), file('tlsKey')];
+		if (cert !== undefined && key !== undefined) loadServerTls({ cert, key, clientCa: file('clientCa') });
+	});
 	const { hub, log } = reading.finish();
 	return {
 		settings: hubSettings(hub, reading.has('adminPort')),
@@ -64,8 +73,17 @@ export async function loadAgent(
 	reading.require('upstream', 'the agent needs an upstream, the service that it serves');
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
+	reading.tryFiles(['ca', 'tlsCert', 'tlsKey'], (file) =>
+		loadClientTls({ ca: file('ca'), cert: file('tlsCert'), key: file('tlsKey') }),
+	);
+	reading.requireOf('pin', 'hub', (hubs) => hubs.every(isHttps), 'needs https:// before every address of agent.hub');
+	reading.requireOf('serverName', 'hub', (hubs) => hubs.some(isHttps), 'needs an https:// address in agent.hub');
 	const { agent, log } = reading.finish();
 	return { settings: agentSettings(agent), logLevel: log.level, warnings: reading.warnings };
+}
+
+function isHttps(address: string): boolean {
+	return /^https:\/\//i.test(address);
 }
 
 function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {

@@ -1,5 +1,6 @@
 /** Every key that a configuration has, what it means and its default. Durations are milliseconds and sizes bytes once read. */
 import { z } from 'zod';
+import { parsePin } from '../tls/pins.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import {
 	agentId,
@@ -15,6 +16,7 @@ import {
 	port,
 	portOrOff,
 	secret,
+	serverName,
 	size,
 } from './values.ts';
 
@@ -67,12 +69,20 @@ const hub = z
 		appPassword: password().optional(),
 		/** A file with the app password. */
 		appPasswordFile: path().optional(),
-		/** Certificate chain, a PEM file; TLS on the hub's port. */
+		/** Certificate chain, a PEM file; TLS on the hub's ports. */
 		tlsCert: path().optional(),
 		/** Key of the certificate, a PEM file. */
 		tlsKey: path().optional(),
 		/** PEM file of the authority that signs agents' certificates; with it an agent must bring one. */
 		clientCa: path().optional(),
+		/** Who must bring a certificate of clientCa: `agents`; `all`, apps too; `optional`, nobody, but one that is brought must be right. */
+		clientAuth: oneOf('agents', 'all', 'optional').default('agents'),
+		/** Whether an agent's certificate must be for its token's name: the one of its DNS names or URIs, without any its common name. */
+		bindIdentity: boolean().default(false),
+		/** Address that agents connect to, if not where applications do; hub.host if left out. */
+		agentHost: host().optional(),
+		/** Port that agents connect to, and applications then cannot; 0 is any free one. Agents share hub.port if left out. */
+		agentPort: port().optional(),
 		/** Address of the admin listener. */
 		adminHost: host().default('127.0.0.1'),
 		/** Port of the admin listener; 0 is any free one, `off` opens none. */
@@ -120,6 +130,10 @@ const agent = z
 		tlsCert: path().optional(),
 		/** Key of the client certificate, a PEM file. */
 		tlsKey: path().optional(),
+		/** Name that https hubs are asked for (SNI), and that their certificates must be for, instead of the address's. */
+		serverName: serverName().optional(),
+		/** Keys that https hubs may have, one or more: sha256/ and base64 of the public key's SHA-256. */
+		pin: listOf(parsePin).optional(),
 		/** Sent to the upstream as Authorization: Bearer; better in a file. */
 		upstreamToken: bearerToken().optional(),
 		/** A file with the token for the upstream. */

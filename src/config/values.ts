@@ -1,4 +1,5 @@
 /** The kinds of values that a configuration has, each from text to what it means. Knows no keys; never repeats a secret. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/errors.ts';
@@ -52,6 +53,11 @@ export const portOrOff = () =>
 const YES = ['true', 'yes', 'on', '1'];
 const NO = ['false', 'no', 'off', '0'];
 
+/** Whether a text says no; false for everything else, right or wrong. */
+export function meansNo(text: string): boolean {
+	return NO.includes(text.toLowerCase());
+}
+
 export const boolean = () =>
 	textTo((text) => {
 		const word = text.toLowerCase();
@@ -104,6 +110,13 @@ export const host = () =>
 		const bare = text.replace(/^\[(.*)\]$/, '$1');
 		if (/^[\p{L}\p{N}._:%-]{1,253}$/u.test(bare)) return bare;
 		throw new UsageError(`${quoted(text)} is not a host: write a name or an IP address, such as 0.0.0.0 or ::1`);
+	});
+
+/** What a certificate can be for: a DNS name or an IP address. */
+export const serverName = () =>
+	textTo((text) => {
+		if (isIP(text) !== 0 || /^[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){0,20}$/.test(text)) return text;
+		throw new UsageError(`${quoted(text)} is not a server name: write a DNS name or an IP address, without a port`);
 	});
 
 export const agentId = () =>

@@ -1,13 +1,13 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
+import { peerCertificate } from '../tls/peer-certificate.ts';
 import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
@@ -22,6 +22,8 @@ export interface AcceptorOptions {
 	readonly heartbeat: HeartbeatOptions;
 	/** Agents must have brought a certificate that our CA signed. */
 	readonly certificates: boolean;
+	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
+	readonly bindIdentity: boolean;
 	readonly logger: Logger;
 }
 
@@ -81,11 +83,16 @@ export class Acceptor {
 	}
 
 	async #identify(req: IncomingMessage, address: string): Promise<AgentIdentity> {
-		if (this.#options.certificates && !(req.socket instanceof TLSSocket && req.socket.authorized)) {
+		const { certificates, bindIdentity, tokens } = this.#options;
+		const certificate = certificates || bindIdentity ? peerCertificate(req.socket) : undefined;
+		if ((certificates || bindIdentity) && !certificate?.verified) {
 			throw new SlimeError('unauthorized', 'This hub wants a client certificate that its CA signed.');
 		}
 		const { token, agentId, info } = readTunnelRequest(req);
-		const claims = await this.#options.tokens.verify(token);
+		const claims = await tokens.verify(token);
+		if (bindIdentity && !certificate?.identities.includes(claims.name)) {
+			throw new SlimeError('unauthorized', anotherName(certificate?.identities ?? [], claims.name));
+		}
 		return {
 			tokenId: claims.tokenId,
 			tokenName: claims.name,
@@ -127,4 +134,10 @@ export class Acceptor {
 			'agent connected',
 		);
 	}
+}
+
+/** For the agent's operator, whose certificate and token it is. */
+function anotherName(identities: readonly string[], name: string): string {
+	const held = identities.length === 0 ? 'nobody' : identities.slice(0, 3).join(', ').slice(0, 120);
+	return `The client certificate is for ${held}, but the token is for ${name}: they must name the same agent.`;
 }

@@ -1,5 +1,5 @@
 /** A hub: puts its parts together and takes them through their life. */
-
+import type { AddressInfo } from 'node:net';
 import { AdminServer } from '../admin/server.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { createTokens } from '../auth/tokens.ts';
@@ -8,13 +8,17 @@ import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Gateway } from './gateway.ts';
-import { Listener } from './listener.ts';
+import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
 
 export interface Hub {
-	/** Where applications and agents arrive. */
+	/** Where applications arrive, and agents unless they have an address of their own. */
 	readonly address: { readonly host: string; readonly port: number };
 	readonly url: string;
+	/** Where agents arrive, if not where applications do. */
+	readonly agentAddress: { readonly host: string; readonly port: number } | undefined;
+	/** What an agent on this machine is given as `--hub`. */
+	readonly agentUrl: string;
 	/** The admin listener's port; undefined when it is off. */
 	readonly adminPort: number | undefined;
 	/** Agents that are connected and have said how many workers they have. */
@@ -23,6 +27,8 @@ export interface Hub {
 	readonly waiting: number;
 	/** Requests that hold a worker. */
 	readonly leased: number;
+	/** Reads the certificates again, for connections that come from now on; what cannot be used changes nothing and is logged. */
+	reload(): void;
 	/** Ends gracefully: new work is refused, what is queued or running may finish until the drain timeout. */
 	drain(): Promise<void>;
 	/** Ends at once. */
@@ -43,51 +49,54 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		firstByteTimeout: options.firstByteTimeout,
 		logger,
 	});
+	const { clientAuth } = options;
 	const acceptor = new Acceptor({
 		tokens,
 		dispatcher,
 		heartbeat: options.heartbeat,
-		certificates: options.tls?.clientCa !== undefined,
+		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
+		bindIdentity: options.bindIdentity,
 		logger,
 	});
-	const listener = new Listener(options, {
+	const listeners = new Listeners(options, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 	});
-	const bound = await listener.listen(options.host, options.port);
+	let bound: Bound;
+	try {
+		bound = await listeners.listen();
+	} catch (error) {
+		listeners.close();
+		throw error;
+	}
 	const admin = new AdminServer({ ready: () => !gateway.draining, logger });
 	let adminPort: number | undefined;
 	try {
 		adminPort = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
 	} catch (error) {
-		listener.close();
+		listeners.close();
 		throw error;
 	}
-	const exposed = !isLoopback(bound.address);
-	if (exposed && (options.appPassword === undefined || options.tls === undefined)) {
-		logger.warn(
-			{ host: bound.address },
-			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
-			options.appPassword === undefined ? 'an appPassword' : 'TLS',
-		);
-	}
+	warnIfExposed(options, bound);
 
 	let ending: Promise<void> | undefined;
 	const end = async (timeout: number, late?: () => void): Promise<void> => {
 		gateway.draining = true;
 		acceptor.draining = true;
-		listener.close();
+		listeners.close();
 		if (!(await within(timeout, gateway.idle()))) late?.();
 		dispatcher.refuseAll('draining');
 		acceptor.retireAll('draining');
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
-		listener.destroy();
+		listeners.destroy();
 		await admin.close();
 	};
 	return {
-		address: { host: options.host, port: bound.port },
-		url: `${options.tls ? 'https' : 'http'}://${reachable(bound.address)}:${bound.port}`,
+		address: { host: options.host, port: bound.apps.port },
+		url: urlOf(bound.apps, options),
+		agentAddress: bound.agents ? { host: options.agentHost ?? options.host, port: bound.agents.port } : undefined,
+		agentUrl: urlOf(bound.agents ?? bound.apps, options),
 		adminPort,
 		get agents() {
 			return [...acceptor.links].filter((link) => link.ready).length;
@@ -98,6 +107,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		get leased() {
 			return dispatcher.stats().leased;
 		},
+		reload: () => listeners.reload(),
 		drain: () => {
 			ending ??= end(options.drainTimeout, () =>
 				logger.warn('the drain timeout has passed: requests under way are cut'),
@@ -115,8 +125,25 @@ function isLoopback(address: string): boolean {
 	return address === '::1' || address.startsWith('127.');
 }
 
-/** An address that a client on this machine can connect to. */
-function reachable(address: string): string {
-	if (address === '0.0.0.0' || address === '::') return '127.0.0.1';
-	return address.includes(':') ? `[${address}]` : address;
+function warnIfExposed({ appPassword, tls, logger }: HubOptions, { apps, agents }: Bound): void {
+	const exposed = !isLoopback(apps.address);
+	if (exposed && (appPassword === undefined || tls === undefined)) {
+		logger.warn(
+			{ host: apps.address },
+			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
+			appPassword === undefined ? 'an appPassword' : 'TLS',
+		);
+	} else if (agents && !isLoopback(agents.address) && tls === undefined) {
+		logger.warn(
+			{ agentHost: agents.address },
+			'this hub listens for agents beyond loopback without TLS: set it, or let a TLS proxy in front of it do so',
+		);
+	}
+}
+
+/** With an address that a client on this machine can connect to. */
+function urlOf({ address, port }: AddressInfo, { tls }: HubOptions): string {
+	const any = address === '0.0.0.0' || address === '::';
+	const host = any ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address;
+	return `${tls ? 'https' : 'http'}://${host}:${port}`;
 }

@@ -3,19 +3,21 @@
  * or by its preface. Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
-import { loadServerTls } from '../tls/contexts.ts';
+import type { ServerTls } from '../tls/contexts.ts';
+import { peerCertificate } from '../tls/peer-certificate.ts';
 import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
 import { tellVersion } from './first-bytes.ts';
 import { Http1App, underWay } from './http1-app.ts';
 import type { HubOptions } from './options.ts';
+import { newRequestId } from './request-id.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
@@ -26,6 +28,7 @@ const CHECK_INTERVAL = 1000;
 const TLS_HANDSHAKE_TIMEOUT = 15_000;
 
 const NOTHING = Buffer.alloc(0);
+const UNTRUSTED = 'The client certificate is not one that this hub trusts.';
 
 export interface ListenerHandler {
 	request(app: AppRequest): void;
@@ -33,13 +36,23 @@ export interface ListenerHandler {
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-export type ListenerOptions = Pick<HubOptions, 'tls' | 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'>;
+export interface ListenerOptions extends Pick<HubOptions, 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'> {
+	/** Serves TLS. */
+	readonly tls: ServerTls | null;
+	/** Refuses requests of clients whose certificate is not right, even if they need none. */
+	readonly verifyIfPresented: boolean;
+}
 
 export class Listener {
 	readonly #server: Server;
 	readonly #handler: ListenerHandler;
 	readonly #log: Logger;
+	readonly #secure: SecureServer | null;
 	readonly #sessions: AppSessions;
+	/** Of clients whose certificates are not right: their requests are refused. */
+	readonly #refusing: AppSessions;
+	readonly #verifyIfPresented: boolean;
+	readonly #unverified = new WeakSet<object>();
 	/** What node:http does with a connection. */
 	readonly #serveHttp1: (socket: Socket) => void;
 	/** Connections that have not said yet which version of HTTP they speak. */
@@ -49,10 +62,10 @@ export class Listener {
 	/** Connections that are in #perAddress. */
 	readonly #counted = new WeakSet<Socket>();
 
-	/** @throws UsageError for certificates that cannot be read */
 	constructor(options: ListenerOptions, handler: ListenerHandler) {
-		const tls = options.tls ? loadServerTls(options.tls) : null;
+		const { tls } = options;
 		this.#handler = handler;
+		this.#verifyIfPresented = options.verifyIfPresented;
 		this.#log = options.logger;
 		this.#maxPerAddress = options.maxConnectionsPerAddress || Number.POSITIVE_INFINITY;
 		const limits = {
@@ -66,28 +79,24 @@ export class Listener {
 			noDelay: true,
 			keepAlive: true,
 		};
-		this.#server = tls
-			? createSecureServer({
-					...tls,
-					...limits,
-					ALPNProtocols: ['h2', 'http/1.1'],
-					handshakeTimeout: TLS_HANDSHAKE_TIMEOUT,
-				})
-			: createServer(limits);
+		const alpn = { ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: TLS_HANDSHAKE_TIMEOUT };
+		this.#secure = tls ? createSecureServer({ ...tls, ...limits, ...alpn }) : null;
+		this.#server = this.#secure ?? createServer(limits);
 		const server = this.#server;
 		const arrival = tls ? 'secureConnection' : 'connection';
 		const [serveHttp1] = server.listeners(arrival);
 		server.removeAllListeners(arrival);
 		this.#serveHttp1 = (socket) => serveHttp1?.call(server, socket);
 		server.on(arrival, (socket: Socket) => this.#arrive(socket));
-		this.#sessions = new AppSessions({
-			request: (app) => handler.request(app),
+		const sessionOptions = {
 			logger: options.logger,
 			settingsTimeout: HEADERS_TIMEOUT,
 			idleTimeout: KEEP_ALIVE_TIMEOUT,
 			maxHeaderBytes: MAX_HEADER_BYTES,
 			maxFields: MAX_FIELDS,
-		});
+		};
+		this.#sessions = new AppSessions({ ...sessionOptions, request: (app) => handler.request(app) });
+		this.#refusing = new AppSessions({ ...sessionOptions, request: refuseCertificate });
 		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
 		server.maxHeadersCount = 0;
 		server.maxConnections = options.maxConnections;
@@ -117,11 +126,17 @@ export class Listener {
 		return this.#server.address() as AddressInfo;
 	}
 
+	/** Other certificates for connections that come from now on. @throws what OpenSSL says against them */
+	renew({ cert, key, ca, minVersion }: ServerTls): void {
+		this.#secure?.setSecureContext({ cert, key, minVersion, ...(ca && { ca }) });
+	}
+
 	/** No new connections; those that are idle are closed. */
 	close(): void {
 		this.#server.close();
 		this.#server.closeIdleConnections();
 		this.#sessions.drain();
+		this.#refusing.drain();
 		for (const socket of this.#silent) socket.destroy();
 	}
 
@@ -129,20 +144,24 @@ export class Listener {
 	destroy(): void {
 		this.#server.closeAllConnections();
 		this.#sessions.destroy();
+		this.#refusing.destroy();
 	}
 
 	/** A connection that said something, or has chosen by ALPN, is served; one that says nothing is ended. */
 	#arrive(socket: Socket): void {
 		const secure = socket instanceof TLSSocket;
+		const refused = this.#verifyIfPresented && peerCertificate(socket)?.verified === false;
+		if (refused) this.#unverified.add(socket);
+		const sessions = refused ? this.#refusing : this.#sessions;
 		if (secure && socket.alpnProtocol === 'h2') {
-			this.#sessions.accept(socket, NOTHING, true);
+			sessions.accept(socket, NOTHING, true);
 			return;
 		}
 		this.#silent.add(socket);
 		tellVersion(socket, HEADERS_TIMEOUT, (spoken, head) => {
 			this.#silent.delete(socket);
 			if (spoken === 'http1') this.#serveHttp1(socket);
-			else if (spoken === 'http2' && head !== null) this.#sessions.accept(socket, head, secure);
+			else if (spoken === 'http2' && head !== null) sessions.accept(socket, head, secure);
 			else socket.destroy();
 		});
 	}
@@ -150,6 +169,7 @@ export class Listener {
 	#request(req: IncomingMessage, res: ServerResponse, asksFirst: boolean): void {
 		// A pipelined request waits for the response before it: unsafe ones may not overtake (RFC 9112 section 9.3.2).
 		if (res.socket === null) res.once('socket', () => this.#request(req, res, asksFirst));
+		else if (this.#unverified.has(res.socket)) refuseCertificate(new Http1App(req, res, asksFirst));
 		else this.#handler.request(new Http1App(req, res, asksFirst));
 	}
 
@@ -174,6 +194,10 @@ export class Listener {
 
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection failed during an upgrade'));
+		if (this.#unverified.has(socket)) {
+			refuseUpgrade(socket, new SlimeError('unauthorized', UNTRUSTED));
+			return;
+		}
 		const offered = (req.headers.upgrade ?? '').toLowerCase().split(/\s*,\s*/);
 		const path = (req.url ?? '').split('?', 1)[0];
 		if (path === TUNNEL_PATH && offered.includes(TUNNEL_PROTOCOL)) {
@@ -238,4 +262,8 @@ function afterResponses(socket: Duplex, then: () => void): void {
 	app.whenClosed(() => {
 		if (!socket.destroyed) afterResponses(socket, then);
 	});
+}
+
+function refuseCertificate(app: AppRequest): void {
+	app.refuse(new SlimeError('unauthorized', UNTRUSTED), newRequestId());
 }

@@ -13,8 +13,18 @@ export interface HubOptions {
 	readonly concurrent: number;
 	/** What applications must present; none lets everyone in. */
 	readonly appPassword?: string | undefined;
-	/** PEM files. With `clientCa` an agent must bring a certificate that it signed. */
+	/** Where agents connect to, if not where applications do; its host is `host` unless given, its port may be 0. */
+	readonly agentHost?: string | undefined;
+	readonly agentPort?: number | undefined;
+	/** PEM files, read again when they change. */
 	readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined } | undefined;
+	/**
+	 * With `tls.clientCa`, who must bring a certificate that it signed: `agents`; `all`, everyone that connects; `optional`, nobody,
+	 * but one that is brought has to be right.
+	 */
+	readonly clientAuth: 'agents' | 'all' | 'optional';
+	/** With `tls.clientCa`: an agent's certificate must be for the name of its token. */
+	readonly bindIdentity: boolean;
 	readonly adminHost: string;
 	/** 0 is any free port; `off` opens none. */
 	readonly adminPort: number | 'off';
@@ -52,6 +62,8 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	host: '0.0.0.0',
 	port: 8080,
 	concurrent: 0,
+	clientAuth: 'agents',
+	bindIdentity: false,
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,

@@ -1,7 +1,7 @@
 /** The agent's end of the 101: one try to get a tunnel from a hub. Knows nothing of when to try again, nor of HTTP/2. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { UsageError } from '../shared/errors.ts';
 import type { HttpAddress, HubAddress } from './address.ts';
 import { egressProxy } from './egress-proxy.ts';
@@ -25,6 +25,9 @@ export interface DialOptions {
 	readonly info: AgentInfo;
 	/** For https hubs and https egress proxies; Node's own roots if left out. */
 	readonly secureContext?: SecureContext | undefined;
+	/** See ConnectionTarget. */
+	readonly serverName?: string | undefined;
+	readonly pins?: readonly string[] | undefined;
 	/** Milliseconds for everything up to the 101. */
 	readonly connectTimeout: number;
 	readonly signal?: AbortSignal | undefined;
@@ -60,7 +63,8 @@ export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
 		const headers = requestHeaders(options);
 		const proxy = proxyFor(hub, options.env ?? process.env);
 		const who = `hub ${hub.label}`;
-		const socket = await openConnection({ to: hub, who, proxy, secureContext: options.secureContext }, attempt);
+		const { secureContext, serverName, pins } = options;
+		const socket = await openConnection({ to: hub, who, proxy, secureContext, serverName, pins }, attempt);
 		attempt.busyWith = `waiting for an answer of ${who}`;
 		return await shakeHands(socket, options, headers, attempt.signal);
 	} catch (error) {
@@ -102,6 +106,7 @@ async function shakeHands(
 	headers: Record<string, string>,
 	signal: AbortSignal,
 ): Promise<DialedTunnel> {
+	const shown = socket instanceof TLSSocket && Object.keys(socket.getCertificate() ?? {}).length > 0;
 	try {
 		const request = { method: 'GET', path: `${hub.path}${TUNNEL_PATH}`, headers } as const;
 		const answer = await requestUpgrade(socket, request, signal);
@@ -118,7 +123,10 @@ async function shakeHands(
 		return { socket, head: answer.head, hubInfo: { version: typeof version === 'string' ? version : undefined } };
 	} catch (error) {
 		abandon(socket);
-		throw error instanceof HandshakeError || signal.aborted ? error : answerError(`hub ${hub.label}`, error);
+		if (error instanceof HandshakeError || signal.aborted) throw error;
+		// A server that does not know the CA of a certificate may just close.
+		const hint = shown ? "; perhaps it does not trust this agent's certificate" : '';
+		throw answerError(`hub ${hub.label}`, error, hint);
 	}
 }
 

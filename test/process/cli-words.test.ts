@@ -41,10 +41,11 @@ test('help is there for the program, a group and a command, and names commands a
 test('every flag of the documentation is in the help of its command', async () => {
 	const documented = {
 		'hub run':
-			'secret host port concurrent appPassword tlsCert tlsKey clientCa adminHost adminPort stateDir config secretFile',
+			'secret host port concurrent appPassword tlsCert tlsKey clientCa clientAuth bindIdentity agentHost agentPort adminHost adminPort stateDir config secretFile',
 		'hub register': 'secret name age scopes scopePaths config secretFile',
 		'agent run':
-			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey upstreamTokenFile stateDir config tokenFile',
+			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey serverName pin upstreamTokenFile stateDir config tokenFile',
+		certs: 'out hosts client force',
 	};
 	for (const [command, flags] of Object.entries(documented)) {
 		const { stdout } = await runCli([...command.split(' '), '--help']);
