@@ -85,6 +85,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 				secureContext: () => tls.current.forHubs,
 				serverName: options.serverName,
 				pins,
+				transport: options.transport,
 				connectTimeout: options.connectTimeout,
 				slots,
 				worker,

@@ -8,7 +8,7 @@ import { Backoff } from '../shared/backoff.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { HubAddress } from '../tunnel/address.ts';
-import { dialTunnel } from '../tunnel/dial.ts';
+import { dialTunnel, type Transport } from '../tunnel/dial.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { HandshakeError } from '../tunnel/handshake-error.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -24,6 +24,7 @@ export interface ConnectorOptions {
 	readonly secureContext: () => SecureContext | undefined;
 	readonly serverName: string | undefined;
 	readonly pins: readonly string[] | undefined;
+	readonly transport: Transport;
 	readonly connectTimeout: number;
 	readonly slots: Slots;
 	readonly worker: TunnelOptions['worker'];
@@ -81,9 +82,13 @@ export class Connector {
 		const { hub, logger } = this.#options;
 		try {
 			const secureContext = this.#options.secureContext();
-			const { socket, head } = await dialTunnel({ ...this.#options, secureContext, signal: this.#ending.signal });
+			const { socket, head, transport } = await dialTunnel({
+				...this.#options,
+				secureContext,
+				signal: this.#ending.signal,
+			});
 			this.#dialing = false;
-			this.#join(socket, head);
+			this.#join(socket, head, transport);
 		} catch (error) {
 			this.#dialing = false;
 			if (this.#ending.signal.aborted) return;
@@ -99,7 +104,7 @@ export class Connector {
 		}
 	}
 
-	#join(socket: TunnelOptions['socket'], head: Buffer): void {
+	#join(socket: TunnelOptions['socket'], head: Buffer, transport: Transport): void {
 		const { hub, logger } = this.#options;
 		this.#backoff.connected();
 		const tunnel: Tunnel = new Tunnel({
@@ -111,7 +116,7 @@ export class Connector {
 		});
 		this.#tunnels.add(tunnel);
 		this.#current = tunnel;
-		logger.info({ hub: hub.label }, 'connected');
+		logger.info({ hub: hub.label, transport }, 'connected');
 	}
 
 	/** The hub takes this tunnel out of use: another one is wanted before it has ended. */

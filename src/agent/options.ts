@@ -22,6 +22,8 @@ export interface AgentOptions {
 	readonly serverName?: string | undefined;
 	/** The keys that hubs may have, `sha256/BASE64` each; all hubs must then be https. */
 	readonly pin?: readonly string[] | undefined;
+	/** How the tunnel's bytes travel: behind an upgrade of their own, in WebSocket messages, or whichever passes. */
+	readonly transport: 'upgrade' | 'websocket' | 'auto';
 	/** Sent to the upstream as `Authorization: Bearer`. */
 	readonly upstreamToken?: string | undefined;
 	readonly stateDir?: string | undefined;
@@ -38,6 +40,7 @@ export type GivenAgentOptions = Partial<AgentOptions> & Pick<AgentOptions, 'toke
 export const AGENT_DEFAULTS: Omit<AgentOptions, 'token' | 'hubs' | 'upstreams'> = {
 	numWorker: 1,
 	reportHardware: true,
+	transport: 'auto',
 	connectTimeout: 10_000,
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,

@@ -50,6 +50,12 @@ const FLAGS: readonly Flag[] = [
 		help: "Keys that the hub's certificate may have: sha256/BASE64, with commas",
 	},
 	{
+		name: 'transport',
+		value: 'HOW',
+		key: 'agent.transport',
+		help: 'upgrade, websocket, or auto: whichever the way to the hub lets through (default: auto)',
+	},
+	{
 		name: 'upstreamTokenFile',
 		value: 'FILE',
 		key: 'agent.upstreamTokenFile',

@@ -134,6 +134,8 @@ const agent = z
 		serverName: serverName().optional(),
 		/** Keys that https hubs may have, one or more: sha256/ and base64 of the public key's SHA-256. */
 		pin: listOf(parsePin).optional(),
+		/** How the tunnel travels: `upgrade`, in HTTP's; `websocket`, in messages of a WebSocket; `auto`, whichever passes. */
+		transport: oneOf('upgrade', 'websocket', 'auto').default('auto'),
 		/** Sent to the upstream as Authorization: Bearer; better in a file. */
 		upstreamToken: bearerToken().optional(),
 		/** A file with the token for the upstream. */

@@ -8,13 +8,22 @@ import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
-import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
+import {
+	acceptUpgrade,
+	asksForWebSocket,
+	readTunnelRequest,
+	refuseUpgrade,
+	tuneTunnelSocket,
+} from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { acceptWebSocket } from '../tunnel/websocket.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
 
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 512 * 1024 * 1024;
+
+const NOTHING = Buffer.alloc(0);
 
 export interface AcceptorOptions {
 	readonly tokens: Tokens;
@@ -63,7 +72,14 @@ export class Acceptor {
 			const identity = await this.#identify(req, address);
 			if (socket.destroyed) return;
 			if (this.draining) throw new SlimeError('draining');
-			this.#join(identity, socket, head);
+			const fields = { 'Slime-Hub-Version': version };
+			if (asksForWebSocket(req)) {
+				tuneTunnelSocket(socket);
+				acceptWebSocket(req, socket, head, fields, (duplex) => this.#join(identity, duplex, NOTHING));
+			} else {
+				acceptUpgrade(socket, fields);
+				this.#join(identity, socket, head);
+			}
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
 			const leftOut = this.#refusals.pass();
@@ -105,7 +121,6 @@ export class Acceptor {
 	}
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
-		acceptUpgrade(socket, { 'Slime-Hub-Version': version });
 		const { dispatcher, heartbeat } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });

@@ -11,7 +11,7 @@ import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ServerTls } from '../tls/contexts.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
-import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import { asksForWebSocket, refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
 import { tellVersion } from './first-bytes.ts';
@@ -200,7 +200,7 @@ export class Listener {
 		}
 		const offered = (req.headers.upgrade ?? '').toLowerCase().split(/\s*,\s*/);
 		const path = (req.url ?? '').split('?', 1)[0];
-		if (path === TUNNEL_PATH && offered.includes(TUNNEL_PROTOCOL)) {
+		if (path === TUNNEL_PATH && (offered.includes(TUNNEL_PROTOCOL) || asksForWebSocket(req))) {
 			this.#handler.tunnel(req, socket, head);
 		} else if (offered.includes('websocket')) {
 			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));

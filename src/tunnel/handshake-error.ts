@@ -10,6 +10,10 @@ export interface HandshakeErrorDetails extends ErrorOptions {
 	/** Of the hub's answer, if there was one. */
 	readonly status?: number | undefined;
 	readonly retryAfterMs?: number | undefined;
+	/** A hub said it, not something before it. */
+	readonly fromHub?: boolean | undefined;
+	/** The connection was closed instead of an answer. */
+	readonly closed?: boolean | undefined;
 }
 
 export class HandshakeError extends Error {
@@ -17,13 +21,18 @@ export class HandshakeError extends Error {
 	readonly status?: number | undefined;
 	/** How long the hub asked to wait, in milliseconds. */
 	readonly retryAfterMs?: number | undefined;
+	readonly fromHub: boolean;
+	readonly closed: boolean;
 
-	constructor(kind: HandshakeFault, message: string, { status, retryAfterMs, ...options }: HandshakeErrorDetails = {}) {
+	constructor(kind: HandshakeFault, message: string, details: HandshakeErrorDetails = {}) {
+		const { status, retryAfterMs, fromHub = false, closed = false, ...options } = details;
 		super(message, options);
 		this.name = 'HandshakeError';
 		this.kind = kind;
 		this.status = status;
 		this.retryAfterMs = retryAfterMs;
+		this.fromHub = fromHub;
+		this.closed = closed;
 	}
 }
 
@@ -94,7 +103,10 @@ export function answerError(who: string, cause: unknown, ifClosed = ''): Handsha
 		return new HandshakeError('protocol', `${who} did not answer with HTTP: ${text}`, { cause });
 	}
 	if (code === 'ECONNRESET' || code === 'EPIPE') {
-		return new HandshakeError('unreachable', `${who} closed the connection without an answer${ifClosed}`, { cause });
+		return new HandshakeError('unreachable', `${who} closed the connection without an answer${ifClosed}`, {
+			cause,
+			closed: true,
+		});
 	}
 	// With TLS 1.3 a server judges the client's certificate after the client's handshake is over.
 	return code.startsWith('ERR_SSL_') ? tlsError(who, cause) : connectError(who, cause);

@@ -54,6 +54,7 @@ test('the defaults are those of the documentation', async (t) => {
 		upstreams: ['u:1'],
 		numWorker: 1,
 		reportHardware: true,
+		transport: 'auto',
 		connectTimeout: 10_000,
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
