@@ -16,7 +16,7 @@ import {
 	tuneTunnelSocket,
 } from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
-import { acceptWebSocket } from '../tunnel/websocket.ts';
+import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
 

@@ -18,7 +18,7 @@ import {
 import { answerError, HandshakeError, type HandshakeErrorDetails, type HandshakeFault } from './handshake-error.ts';
 import { type Attempt, abandon, openConnection } from './open-connection.ts';
 import { requestUpgrade } from './upgrade-request.ts';
-import { dialWebSocket } from './websocket.ts';
+import { dialWebSocket } from './websocket-transport.ts';
 
 export interface DialOptions {
 	readonly hub: HubAddress;
