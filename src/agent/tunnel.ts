@@ -9,6 +9,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
+import { isPlainConnect } from '../tunnel/fields.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import type { Slots } from './slots.ts';
 import { Worker, type WorkerContext } from './worker.ts';
@@ -63,6 +64,7 @@ export class Tunnel implements SessionHandler {
 				initialWindowSize: INITIAL_WINDOW,
 				maxFrameSize: 64 * 1024,
 				maxHeaderListSize: 256 * 1024,
+				enableConnectProtocol: true,
 			},
 			maxFields: 2000,
 		});
@@ -81,7 +83,7 @@ export class Tunnel implements SessionHandler {
 	// SessionHandler
 
 	stream(stream: Stream, section: FieldList, endStream: boolean): StreamHandler | null {
-		if (section[1] === 'CONNECT') {
+		if (isPlainConnect(section)) {
 			stream.respond([':status', '501'], true);
 			return null;
 		}

@@ -12,6 +12,11 @@ export interface UpstreamCall {
 	readonly body: Buffer | 'stream' | null;
 	/** The request announces trailers. */
 	readonly trailers: boolean;
+	/**
+	 * The protocol to switch to (RFC 9110 section 7.8, RFC 8441). `method` then says nothing, `body` is `stream`, and none of it may be
+	 * written before onSwitched().
+	 */
+	readonly upgrade: string | undefined;
 }
 
 /** Hears of one exchange. `onReleased` is the last call and made exactly once, after onComplete, onFailure or cancel(). */
@@ -20,7 +25,13 @@ export interface UpstreamSink {
 	onConnected(): void;
 	/** `raw` is name, value, name, value … */
 	onInformation(status: number, raw: readonly string[]): void;
+	/** To an upgrade: it was refused, so never with 2xx. */
 	onResponse(status: number, raw: readonly string[]): void;
+	/**
+	 * The upstream has switched: both directions go on and end each on its own, so that write() and finish() may follow onComplete(),
+	 * and so may onFailure().
+	 */
+	onSwitched(raw: readonly string[]): void;
 	/** @returns false to pause until resume() */
 	onBody(chunk: Buffer): boolean;
 	/** Complete. */

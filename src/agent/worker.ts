@@ -7,7 +7,14 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
-import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
+import {
+	agentError,
+	forwardableTrailers,
+	listSize,
+	tunnelResponse,
+	tunnelSwitched,
+	upstreamRequest,
+} from '../tunnel/fields.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
@@ -36,6 +43,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 	#requestTrailers: FieldList | undefined;
 	#exchange: UpstreamExchange | null = null;
 	#responded = false;
+	/** Of an upgrade: nothing goes to the upstream before it has switched, where it could be taken for another request. */
+	#holds = false;
+	/** The upstream has switched protocols: its end and the hub's do not wait for each other. */
+	#switched = false;
+	/** The upstream has ended in order. */
+	#complete = false;
 	/** Bytes of the response that the tunnel could not take: the upstream waits. */
 	#paused = false;
 	#settled = false;
@@ -66,13 +79,14 @@ export class Worker implements StreamHandler, UpstreamSink {
 			this.onReleased();
 			return;
 		}
-		const { method, fields, trailers } = request;
+		const { method, fields, trailers, upgrade } = request;
 		const early = this.#early;
-		const streamed = !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
+		this.#holds = upgrade !== undefined;
+		const streamed = this.#holds || !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
 		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
 		try {
 			this.#exchange = this.#context.upstream.send(
-				{ method, path, fields, trailers, body: streamed ? 'stream' : whole },
+				{ method, path, fields, trailers, body: streamed ? 'stream' : whole, upgrade },
 				this,
 			);
 		} catch (error) {
@@ -82,6 +96,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			this.onReleased();
 			return;
 		}
+		if (this.#holds) return;
 		this.#early = [];
 		if (!streamed) {
 			for (const chunk of early) this.#stream.consume(chunk.length);
@@ -94,7 +109,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	// StreamHandler: from the hub
 
 	data(stream: Stream, chunk: Buffer): void {
-		if (this.#exchange !== null) this.#exchange.write(chunk);
+		if (this.#exchange !== null && !this.#holds) this.#exchange.write(chunk);
 		else if (this.#over) stream.consume(chunk.length);
 		else this.#early.push(chunk);
 	}
@@ -105,7 +120,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	end(): void {
 		this.#bodyEnded = true;
-		this.#exchange?.finish(this.#requestTrailers);
+		if (!this.#holds) this.#exchange?.finish(this.#requestTrailers);
 	}
 
 	failed(): void {
@@ -137,16 +152,34 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onResponse(status: number, raw: readonly string[]): void {
 		if (this.#over) return;
-		const section = tunnelResponse(status, raw);
-		const size = listSize(section);
-		if (status === 101 || size > Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST)) {
-			const why = status === 101 ? 'switched protocols without being asked' : 'sent too many header bytes';
-			this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
-			this.#exchange?.cancel();
-			return;
+		if (status === 101) this.#giveUp('switched protocols without being asked');
+		else this.#respond(tunnelResponse(status, raw));
+	}
+
+	onSwitched(raw: readonly string[]): void {
+		if (this.#over || !this.#respond(tunnelSwitched(raw))) return;
+		this.#switched = true;
+		this.#holds = false;
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.#exchange?.write(chunk);
+		if (this.#bodyEnded) this.#exchange?.finish();
+	}
+
+	/** @returns whether it could be told */
+	#respond(section: FieldList): boolean {
+		if (listSize(section) > Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST)) {
+			this.#giveUp('sent too many header bytes');
+			return false;
 		}
 		this.#responded = true;
 		this.#stream.respond(section, false);
+		return true;
+	}
+
+	#giveUp(why: string): void {
+		this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
+		this.#exchange?.cancel();
 	}
 
 	onBody(chunk: Buffer): boolean {
@@ -158,6 +191,11 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onComplete(rawTrailers: readonly string[]): void {
 		if (this.#over) return;
+		this.#complete = true;
+		if (this.#switched) {
+			this.#stream.end();
+			return;
+		}
 		this.#over = true;
 		this.#stream.end(rawTrailers.length > 0 ? forwardableTrailers(rawTrailers) : undefined);
 		// Answered without having read all of the request: the hub may stop sending it (RFC 9113 section 8.1).
@@ -170,7 +208,9 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (this.#responded) {
 			// What was cut must not look complete.
 			this.#over = true;
-			this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+			if (!this.#switched) this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+			else if (this.#complete) this.#stream.stopReceiving();
+			else this.#stream.reset(ErrorCode.CANCEL);
 		} else {
 			this.#refuse(error, started);
 		}
@@ -185,6 +225,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onReleased(): void {
 		this.#settle();
 		this.#slot.release();
+		// Nobody is left to take what an app would go on to send.
+		if (this.#switched && !this.#over && !this.#bodyEnded) this.#stream.stopReceiving();
 	}
 
 	#settle(): void {

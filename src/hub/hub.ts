@@ -10,6 +10,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { Gateway } from './gateway.ts';
 import { Listener } from './listener.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface Hub {
 	/** Where applications and agents arrive. */
@@ -35,8 +36,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const { logger, queue } = options;
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const dispatcher = new Dispatcher<AgentLink>({ concurrent: options.concurrent, queue });
+	const upgrades = new Upgrades(options.upgrades);
 	const gateway = new Gateway({
 		dispatcher,
+		upgrades,
 		appAuth: new AppAuth(options.appPassword),
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
@@ -49,10 +52,13 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		certificates: options.tls?.clientCa !== undefined,
 		logger,
 	});
-	const listener = new Listener(options, {
-		request: (app) => gateway.handle(app),
-		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
-	});
+	const listener = new Listener(
+		{ ...options, upgrades },
+		{
+			request: (app) => gateway.handle(app),
+			tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
+		},
+	);
 	const bound = await listener.listen(options.host, options.port);
 	const admin = new AdminServer({ ready: () => !gateway.draining, logger });
 	let adminPort: number | undefined;

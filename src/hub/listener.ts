@@ -7,6 +7,7 @@ import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { cutSocket } from '../shared/cut-socket.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { loadServerTls } from '../tls/contexts.ts';
@@ -15,7 +16,9 @@ import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
 import { tellVersion } from './first-bytes.ts';
 import { Http1App } from './http1-app.ts';
+import { Http1Upgrade } from './http1-upgrade.ts';
 import type { HubOptions } from './options.ts';
+import type { Upgrades } from './upgrades.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
@@ -33,7 +36,10 @@ export interface ListenerHandler {
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-export type ListenerOptions = Pick<HubOptions, 'tls' | 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'>;
+export interface ListenerOptions
+	extends Pick<HubOptions, 'tls' | 'maxConnections' | 'maxConnectionsPerAddress' | 'logger'> {
+	readonly upgrades: Upgrades;
+}
 
 export class Listener {
 	readonly #server: Server;
@@ -44,6 +50,9 @@ export class Listener {
 	readonly #serveHttp1: (socket: Socket) => void;
 	/** Connections that have not said yet which version of HTTP they speak. */
 	readonly #silent = new Set<Socket>();
+	/** Connections that node:http has handed over for a switch of protocols. */
+	readonly #upgrading = new Set<Duplex>();
+	readonly #upgrades: Upgrades;
 	readonly #perAddress = new Map<string, number>();
 	readonly #maxPerAddress: number;
 
@@ -51,6 +60,7 @@ export class Listener {
 	constructor(options: ListenerOptions, handler: ListenerHandler) {
 		const tls = options.tls ? loadServerTls(options.tls) : null;
 		this.#handler = handler;
+		this.#upgrades = options.upgrades;
 		this.#log = options.logger;
 		this.#maxPerAddress = options.maxConnectionsPerAddress || Number.POSITIVE_INFINITY;
 		const limits = {
@@ -125,6 +135,7 @@ export class Listener {
 	destroy(): void {
 		this.#server.closeAllConnections();
 		this.#sessions.destroy();
+		for (const socket of this.#upgrading) cutSocket(socket);
 	}
 
 	/** A connection that said something, or has chosen by ALPN, is served; one that says nothing is ended. */
@@ -167,15 +178,37 @@ export class Listener {
 
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection failed during an upgrade'));
+		this.#afterResponses(socket, () => this.#sortUpgrade(req, socket, head));
+	}
+
+	/** Node hands an upgrade over at once, also behind pipelined requests whose responses are still to come and go first. */
+	#afterResponses(socket: Duplex, then: () => void): void {
+		const response = '_httpMessage' in socket ? (socket._httpMessage as ServerResponse | null | undefined) : null;
+		if (response) response.once('close', () => this.#afterResponses(socket, then));
+		else if (!socket.destroyed && socket.writable) then();
+	}
+
+	#sortUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		const offered = (req.headers.upgrade ?? '').toLowerCase().split(/\s*,\s*/);
 		const path = (req.url ?? '').split('?', 1)[0];
 		if (path === TUNNEL_PATH && offered.includes(TUNNEL_PROTOCOL)) {
 			this.#handler.tunnel(req, socket, head);
-		} else if (offered.includes('websocket')) {
-			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));
-		} else {
-			this.#withoutUpgrade(req, socket, head);
+			return;
 		}
+		let chosen: string | null;
+		try {
+			chosen = this.#upgrades.choose(req);
+		} catch (error) {
+			refuseUpgrade(socket, error instanceof SlimeError ? error : new SlimeError('internal'));
+			return;
+		}
+		if (chosen === null) {
+			this.#withoutUpgrade(req, socket, head);
+			return;
+		}
+		this.#upgrading.add(socket);
+		socket.once('close', () => this.#upgrading.delete(socket));
+		this.#handler.request(new Http1Upgrade(req, socket, head, chosen));
 	}
 
 	/**

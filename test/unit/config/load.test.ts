@@ -28,6 +28,7 @@ test('the defaults are those of the documentation', async (t) => {
 		drainTimeout: 30_000,
 		maxConnections: 10_000,
 		maxConnectionsPerAddress: 0,
+		upgrades: [],
 	});
 	assert.equal(logLevel, 'info');
 	assert.deepEqual(warnings, []);
