@@ -18,7 +18,7 @@ export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'announce'>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -49,8 +49,8 @@ export class Tunnel implements SessionHandler {
 			...options.worker,
 			settled: () => {
 				this.#open--;
-				this.#announce();
 			},
+			announce: () => this.#announce(),
 		};
 		this.#announced = options.slots.free;
 		this.session = new Session({

@@ -30,6 +30,8 @@ export interface WorkerContext {
 	readonly logger: Logger;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
 	settled(): void;
+	/** Tells the hub what it may have open, if that has changed. A slot that is released does so by itself. */
+	announce(): void;
 }
 
 export class Worker implements StreamHandler, UpstreamSink {
@@ -120,6 +122,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	end(): void {
 		this.#bodyEnded = true;
+		if (this.#complete) this.#over = true;
 		if (!this.#holds) this.#exchange?.finish(this.#requestTrailers);
 	}
 
@@ -137,6 +140,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	closed(): void {
 		this.#settle();
+		this.#context.announce();
 	}
 
 	// UpstreamSink: from the upstream
@@ -193,6 +197,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (this.#over) return;
 		this.#complete = true;
 		if (this.#switched) {
+			if (this.#bodyEnded) this.#over = true;
 			this.#stream.end();
 			return;
 		}
@@ -223,6 +228,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onReleased(): void {
+		// Not announced before its slot is: the hub would be told to pause, and a round trip later to go on.
 		this.#settle();
 		this.#slot.release();
 		// Nobody is left to take what an app would go on to send.
