@@ -40,11 +40,8 @@ export async function webSocketService(
 		if (first) first(socket);
 		else opened.push(socket);
 	});
+	server.on('connection', (socket: Socket) => context.after(() => socket.destroy()));
 	const port = await listenOn(context, server, at);
-	context.after(() => {
-		for (const socket of sockets.clients) socket.terminate();
-		server.closeAllConnections();
-	});
 	return {
 		address: at === 0 ? `127.0.0.1:${port}` : `unix:${at}`,
 		port,

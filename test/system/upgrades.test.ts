@@ -1,8 +1,12 @@
 /** Which offers to switch protocols are taken, which are ignored, and which are refused, before an agent hears of them. */
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
-import { test } from 'node:test';
-import { Arrivals, eventually, RawClient, rawUpstream, stack, upstream } from '../helpers/stack.ts';
+import { type TestContext, test } from 'node:test';
+import { Session } from '../../src/h2/session.ts';
+import type { Stream } from '../../src/h2/stream.ts';
+import { parseHubAddress } from '../../src/tunnel/address.ts';
+import { dialTunnel } from '../../src/tunnel/dial.ts';
+import { Arrivals, eventually, RawClient, rawUpstream, stack, token, upstream } from '../helpers/stack.ts';
 import { ACCEPT, handshake, KEY, switching, webSocketService } from '../helpers/websocket.ts';
 
 const OFFER = 'Connection: Upgrade\r\nUpgrade: own/2\r\n';
@@ -161,6 +165,7 @@ test('an upgrade behind pipelined requests waits for their responses', async (t)
 test('an agent that does not announce extended CONNECT is not asked for an upgrade, which is 501', async (t) => {
 	const service = await webSocketService(t);
 	const { port, hub, join } = await stack(t);
+	await joinWithoutUpgrades(t, hub.url);
 	const client = await RawClient.open(t, port);
 	await eventually('the agent joined', () => hub.agents === 1);
 	client.send(handshake());
@@ -175,3 +180,21 @@ test('an agent that does not announce extended CONNECT is not asked for an upgra
 		await eventually('the worker is free', () => hub.leased === 0);
 	}
 });
+
+/** An agent of somebody else's. */
+async function joinWithoutUpgrades(context: TestContext, url: string): Promise<void> {
+	const { socket, head } = await dialTunnel({
+		hub: parseHubAddress(url),
+		token: await token(),
+		agentId: 'without-upgrades',
+		info: {},
+		connectTimeout: 10_000,
+	});
+	const refuse = (stream: Stream) => {
+		stream.reset();
+		return null;
+	};
+	const settings = { maxConcurrentStreams: 8 };
+	const session = new Session({ socket, head, role: 'server', settings, handler: { stream: refuse, closed() {} } });
+	context.after(() => session.destroy());
+}
