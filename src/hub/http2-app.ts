@@ -164,7 +164,7 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	/** Then END_STREAM goes with the head, for some clients hang up on a HEAD that has an end to come. */
 	get #hasNoBody(): boolean {
-		return this.method === 'HEAD' || this.#status === 204 || this.#status === 304;
+		return this.method === 'HEAD' || (!this.#switched && (this.#status === 204 || this.#status === 304));
 	}
 
 	#sendHead(): void {

@@ -288,6 +288,43 @@ test('an h2c upstream that refuses, chooses what was not offered, or ends, is to
 	await eventually('the worker is free again', () => hub.leased === 0);
 });
 
+test('an h2c upstream that ends and wants no more ends the WebSocket, though the app has not', async (t) => {
+	const service = await h2Service(t);
+	const { port, hub } = await stack(t, [`h2c://127.0.0.1:${service.port}`]);
+	const waiting = openRaw(t, port);
+	const [far] = await service.next();
+	far.respond({ ':status': 200 });
+	const client = await waiting;
+	far.end('the end', () => far.close(NGHTTP2_NO_ERROR));
+	assert.match(await client.all(), /\r\n\r\nthe end$/);
+	assert.equal(client.ended, 'fin');
+	await eventually('the worker is free', () => hub.leased === 0);
+});
+
+test('what an app sent before it ended both directions all arrives, though the app is gone', async (t) => {
+	const service = await h2Service(t);
+	const { port, hub } = await stack(t, [`h2c://127.0.0.1:${service.port}`]);
+	// What waits where while the upstream does not read is not for a test to see: some of these sizes end in the hub.
+	for (let size = 64 * 1024; size <= 512 * 1024; size += 16 * 1024) {
+		const waiting = openRaw(t, port, 'Slime-Block: 1\r\n');
+		const [far] = await service.next();
+		far.pause();
+		far.respond({ ':status': 200 });
+		far.end();
+		const client = await waiting;
+		await eventually('the app sees the end', () => client.ended === 'fin');
+		client.socket.end(Buffer.alloc(size, 'x'));
+		const gone = new Promise((resolve) => client.socket.once('close', resolve));
+		await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, 50))]);
+		const state = reading(far);
+		far.resume();
+		await once(far, 'end');
+		assert.equal(state.text.length, size);
+		await gone;
+		await eventually('the worker is free', () => hub.leased === 0);
+	}
+});
+
 test('an h2c upstream never sees what the app sent before it had switched', async (t) => {
 	const service = await h2Service(t);
 	const { port } = await stack(t, [`h2c://127.0.0.1:${service.port}`]);

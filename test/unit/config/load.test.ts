@@ -84,6 +84,29 @@ test('an admin port that anyone set must be had', async (t) => {
 	assert.equal((await hub({ flags, yaml: 'hub: {adminPort: OFF}' })).settings.adminPort, 'off');
 });
 
+test('upgrades are a list of protocols, which may be empty, and none that would carry requests past the hub', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const upgrades = async (yaml: string) =>
+		(await hub({ yaml: `hub:\n  secret: ${SECRET}\n  upgrades: ${yaml}` })).settings.upgrades;
+	assert.deepEqual(await upgrades('[]'), []);
+	assert.deepEqual(await upgrades('[tcp, SPDY/3.1]'), ['tcp', 'SPDY/3.1']);
+	const env = { SLIME_HUB_SECRET: SECRET, SLIME_HUB_UPGRADES: 'tcp,own' };
+	assert.deepEqual((await hub({ env })).settings.upgrades, ['tcp', 'own']);
+	for (const [wrong, said] of [
+		['h2c', 'past the hub'],
+		['h2c-reverse', 'past the hub'],
+		['HTTP/2.0', 'past the hub'],
+		['tls/1.0', 'past the hub'],
+		['"a b"', 'not the name of a protocol'],
+		['a/b/c', 'not the name of a protocol'],
+		['""', 'empty'],
+	] as const) {
+		const lines = await mistakes(upgrades(`[tcp, ${wrong}]`));
+		assert.equal(lines.length, 1, wrong);
+		assert.match(lines[0] ?? '', new RegExp(`:3:.*${said}`));
+	}
+});
+
 test('a value is the text that was written: YAML makes no numbers, booleans or times of it', async (t) => {
 	const { hub, agent } = await folder(t);
 	const yaml = 'hub: {secret: 0123456789012345678, appPassword: 1e3, port: "0123"}';
