@@ -169,14 +169,16 @@ function clientFor(upstream: Upstream, options: AgentOptions, tls: () => SecureC
 		}
 		case 'https': {
 			const context = () => tls() ?? createSecureContext();
+			const http1 = new Http1Upstream({
+				identity,
+				firstByteTimeout,
+				connect: tlsTo(upstream, context, 'http/1.1', connectTimeout),
+			});
 			return new AlpnUpstream({
 				ask: () => protocolOf(upstream, context, connectTimeout),
-				http1: new Http1Upstream({
-					identity,
-					firstByteTimeout,
-					connect: tlsTo(upstream, context, 'http/1.1', connectTimeout),
-				}),
+				http1,
 				http2: new Http2Upstream({
+					http1,
 					identity,
 					scheme: 'https',
 					connectTimeout,

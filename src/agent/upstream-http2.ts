@@ -7,6 +7,7 @@ import { StreamState } from '../h2/stream-state.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
+import { unaskedChoice, WEBSOCKET } from '../tunnel/websocket.ts';
 import type {
 	UpstreamCall,
 	UpstreamClient,
@@ -25,6 +26,8 @@ export interface Http2Options {
 	readonly connectTimeout: number;
 	readonly firstByteTimeout: number;
 	readonly heartbeat: HeartbeatOptions;
+	/** Where upgrades go if the upstream takes none over HTTP/2 (RFC 8441 section 3). */
+	readonly http1?: UpstreamClient | undefined;
 }
 
 const MiB = 1024 * 1024;
@@ -173,6 +176,10 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	/** Body that came before there was a connection: at most what a hub may send unasked. */
 	#early: Buffer[] = [];
 	#finished: { readonly trailers: FieldList | undefined } | null = null;
+	/** The upstream's answer to an upgrade was to switch. */
+	#switched = false;
+	/** The exchange over HTTP/1.1 that took the place of this one. */
+	#instead: UpstreamExchange | null = null;
 
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http2Options) {
 		this.#call = call;
@@ -183,8 +190,15 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	start(session: UpstreamSession): void {
 		if (this.#over) return;
 		const { identity, scheme, firstByteTimeout } = this.#options;
-		const { method, path, fields, body, neverIndexed } = this.#call;
-		const section = [':method', method, ':scheme', scheme, ':authority', identity.authority, ':path', path, ...fields];
+		const { method, path, fields, body, upgrade, neverIndexed } = this.#call;
+		if (upgrade !== undefined && !session.h2.remote.enableConnectProtocol) {
+			this.#startElsewhere();
+			return;
+		}
+		const section = [':method', upgrade === undefined ? method : 'CONNECT', ':scheme', scheme];
+		section.push(':authority', identity.authority, ':path', path);
+		if (upgrade !== undefined) section.push(':protocol', upgrade);
+		section.push(...fields);
 		if (identity.authorization !== undefined) section.push('authorization', identity.authorization);
 		this.#session = session;
 		this.#sink.onConnected();
@@ -201,6 +215,17 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		if (this.#finished !== null) this.#stream.end(this.#finished.trailers);
 	}
 
+	#startElsewhere(): void {
+		const { http1 } = this.#options;
+		if (http1 !== undefined) {
+			this.#instead = http1.send(this.#call, this.#sink);
+			return;
+		}
+		this.#over = true;
+		this.#sink.onFailure(new SlimeError('upstream_protocol', 'The upstream takes no upgrades over HTTP/2.'), false);
+		this.#sink.onReleased();
+	}
+
 	unreachable(error: Error): void {
 		if (this.#over) return;
 		this.#over = true;
@@ -212,23 +237,30 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#stream === null && !this.#over) this.#early.push(chunk);
+		if (this.#instead !== null) this.#instead.write(chunk);
+		else if (this.#stream === null && !this.#over) this.#early.push(chunk);
 		else if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
 		else this.#untaken += chunk.length;
 	}
 
 	finish(trailers?: FieldList): void {
-		if (this.#stream === null) this.#finished = { trailers };
+		if (this.#instead !== null) this.#instead.finish(trailers);
+		else if (this.#stream === null) this.#finished = { trailers };
 		else this.#stream.end(trailers);
 	}
 
 	resume(): void {
+		this.#instead?.resume();
 		const bytes = this.#paused;
 		this.#paused = 0;
 		this.#stream?.consume(bytes);
 	}
 
 	cancel(): void {
+		if (this.#instead !== null) {
+			this.#instead.cancel();
+			return;
+		}
 		if (this.#over) return;
 		this.#over = true;
 		this.#early = [];
@@ -246,7 +278,24 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		clearTimeout(this.#late);
 		if (this.#over) return;
 		this.#responded = true;
-		this.#sink.onResponse(Number(section[1]), section.slice(2), stream.neverIndexed);
+		const raw = section.slice(2);
+		const status = Number(section[1]);
+		if (this.#call.upgrade === undefined || status >= 300) this.#sink.onResponse(status, raw, stream.neverIndexed);
+		else this.#onSwitched(raw);
+	}
+
+	#onSwitched(raw: FieldList): void {
+		const { upgrade, fields } = this.#call;
+		const unasked = upgrade === WEBSOCKET ? unaskedChoice(fields, raw) : null;
+		if (unasked === null) {
+			this.#switched = true;
+			this.#sink.onSwitched(raw);
+			return;
+		}
+		this.#over = true;
+		const what = `The upstream switched protocols with a ${unasked} that was not offered.`;
+		this.#sink.onFailure(new SlimeError('upstream_protocol', what), true);
+		this.#stream?.reset(ErrorCode.CANCEL);
 	}
 
 	data(stream: Stream, chunk: Buffer): void {
@@ -259,6 +308,10 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	}
 
 	end(stream: Stream): void {
+		if (this.#switched && !this.#over) {
+			this.#sink.onComplete([]);
+			return;
+		}
 		if (!this.#over) {
 			this.#over = true;
 			this.#sink.onComplete(this.#trailers);

@@ -6,6 +6,7 @@ import {
 	agentId,
 	bearerToken,
 	boolean,
+	checkUpgrade,
 	duration,
 	host,
 	integer,
@@ -105,6 +106,8 @@ const hub = z
 		maxConnections: integer(1).default(10_000),
 		/** Most connections of one address at a time; 0 is no limit. */
 		maxConnectionsPerAddress: integer(0).default(0),
+		/** Protocols that applications may switch to by Upgrade, beside WebSocket. */
+		upgrades: listOf(checkUpgrade, { mayBeEmpty: true }).default([]),
 	})
 	.prefault({});
 

@@ -159,11 +159,21 @@ export function itemsOf(value: string | readonly string[]): readonly string[] {
 	return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
 }
 
-/** One or more texts, which stay as they are written. */
-export const listOf = (check: (text: string) => unknown) =>
+/** What an Upgrade field may name; h2c would carry requests past the hub. */
+export function checkUpgrade(text: string): void {
+	if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?$/.test(text)) {
+		throw new UsageError(`${quoted(text)} is not the name of a protocol as Upgrade has it`);
+	}
+	if (/^h2c(?:-reverse)?$|^HTTP\/|^TLS\//i.test(text)) {
+		throw new UsageError(`${quoted(text)} would carry requests past the hub: name another protocol`);
+	}
+}
+
+/** Texts, which stay as they are written; one or more of them unless there may be none. */
+export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } = {}) =>
 	z.union([z.string(), z.array(z.string())]).transform((value, context) => {
 		const items = itemsOf(value);
-		if (items.length === 0) context.addIssue({ code: 'custom', message: 'the list is empty' });
+		if (items.length === 0 && !mayBeEmpty) context.addIssue({ code: 'custom', message: 'the list is empty' });
 		for (const [index, item] of items.entries()) {
 			const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
 			if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });

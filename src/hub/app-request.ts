@@ -21,6 +21,11 @@ export interface ResponseListener {
 
 export interface AppRequest {
 	readonly method: string;
+	/**
+	 * The protocol that it asks to switch to, by Upgrade or by extended CONNECT (RFC 8441). A response with 2xx is then the switch: both
+	 * directions go on as bytes and end each on its own, finish() ends the response's alone.
+	 */
+	readonly upgrade: string | undefined;
 	/** The request target as it arrived. */
 	readonly target: string;
 	/** name, value, name, value … as they arrived, without pseudo-header fields. */

@@ -48,6 +48,10 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	#first: Buffer | null = null;
 	#trailers: FieldList = [];
 	#sent = false;
+	/** The response was a switch of protocols: both directions end each on its own. */
+	#switched = false;
+	/** The upstream has ended its direction after the switch. */
+	#finished = false;
 	/** Bytes that the app's socket could not take yet. */
 	#unread = 0;
 	#over = false;
@@ -61,8 +65,19 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#app = owner.app;
 	}
 
+	/** The response has ended, the request's rest is all here, and some of it has yet to leave. */
+	get sendsOn(): boolean {
+		return this.#finished && this.#owner.body.ended && !this.#over;
+	}
+
 	start(section: FieldList): void {
 		const { body, app } = this.#owner;
+		if (this.#app.upgrade !== undefined && !this.link.session.remote.enableConnectProtocol) {
+			this.#lease.release();
+			this.#over = true;
+			this.#owner.notStarted(this.link, NO_UPGRADES);
+			return;
+		}
 		try {
 			this.#stream = this.link.session.request(section, body.isEmpty, this, app.neverIndexed ?? undefined);
 		} catch {
@@ -113,6 +128,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 			return;
 		}
 		this.#owner.body.started();
+		this.#switched = this.#app.upgrade !== undefined && status < '300';
 		this.#head = section;
 		this.link.afterRead(this);
 	}
@@ -139,6 +155,13 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		const { body } = this.#owner;
 		this.#writeHead();
 		const first = this.#first;
+		if (this.#switched) {
+			this.#sent = true;
+			this.#finished = true;
+			this.#first = null;
+			this.#app.finish(first, []);
+			return;
+		}
 		this.#end();
 		this.#app.finish(first, this.#trailers);
 		body.stop();
@@ -178,6 +201,11 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#deadlines.remove(this);
 		if (!this.#over) this.#failInside();
 		this.link.settle(this.#lease, stream.state === StreamState.RESET_BY_US);
+		if (this.#over || !this.#finished) return;
+		this.#end();
+		// The upstream has ended in order, and wants no more of what the app sends.
+		if (!this.#owner.body.ended) this.#app.cut();
+		this.#owner.done('complete');
 	}
 
 	// ReadListener: nothing more came with the response's head, so it goes out as it is.
@@ -257,6 +285,13 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#deadlines.remove(this);
 	}
 }
+
+/** An agent that has not announced extended CONNECT (RFC 8441 section 3) must not be sent one. */
+const NO_UPGRADES: AgentVerdict = {
+	code: 'not_implemented',
+	started: false,
+	message: 'The agent does not serve protocol upgrades.',
+};
 
 /** The agent's own error as the hub tells it. */
 export function errorOf(verdict: AgentVerdict): SlimeError {

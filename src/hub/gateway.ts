@@ -14,6 +14,7 @@ import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from '
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import { HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
+import type { Upgrades } from './upgrades.ts';
 
 const MAX_FIELDS = 1000;
 /** Everything of Slime's own is below it. */
@@ -27,6 +28,7 @@ const WAITS_FOR_WORKER: ReadonlySet<string> = new Set(['busy', 'queue_full', 'qu
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
+	readonly upgrades: Upgrades;
 	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
 	readonly firstByteTimeout: number;
 	readonly logger: Logger;
@@ -86,11 +88,14 @@ export class Gateway {
 		const { method, target: url, fields } = app;
 		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
 		if (app.version === 'unknown') throw new SlimeError('bad_request', 'HTTP/1.0, 1.1 and 2 are served.');
-		if (method === 'TRACE' || method === 'CONNECT') throw new SlimeError('method_not_allowed');
+		if (method === 'TRACE' || (method === 'CONNECT' && app.upgrade === undefined))
+			throw new SlimeError('method_not_allowed');
 		const verdict = this.options.appAuth.check(app.field('slime-app-password'), app.field('authorization'));
 		if (verdict === 'refused') throw new SlimeError('unauthorized');
+		const upgrade = app.upgrade === undefined ? undefined : this.options.upgrades.serves(app.upgrade);
+		if (app.upgrade !== undefined && upgrade === undefined) throw new SlimeError('not_implemented');
 		const section = tunnelRequest(
-			{ method, url, rawHeaders: fields, authority: app.authority },
+			{ method, url, rawHeaders: fields, authority: app.authority, upgrade },
 			{
 				address: app.address,
 				secure: app.secure,
@@ -147,6 +152,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	#tried: Set<AgentLink> | undefined;
 	#verdict: AgentVerdict | null = null;
 	#over = false;
+	/** The app's side is over. */
+	#appClosed = false;
 
 	constructor(gateway: Gateway, app: AppRequest, section: FieldList, target: string, requestId: string) {
 		this.#gateway = gateway;
@@ -253,7 +260,13 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 
 	/** The app's side is over, for whatever reason. */
 	responseClosed(): void {
-		this.#gateway.ended();
+		this.#appClosed = true;
+		if (this.#over) {
+			this.#gateway.ended();
+			return;
+		}
+		// An app that has ended both sides in order is owed that the rest of what it sent arrives.
+		if (this.#exchange?.sendsOn) return;
 		this.#abort('app_gone');
 	}
 
@@ -271,6 +284,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	#finish(outcome: string, reason?: string): void {
 		if (this.#over) return;
 		this.#over = true;
+		if (this.#appClosed) this.#gateway.ended();
 		this.body.stop();
 		const { logger } = this.#gateway.options;
 		const level = outcome === 'complete' || outcome === 'app_gone' ? 'debug' : 'info';
@@ -279,6 +293,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			{
 				requestId: this.#requestId,
 				method: this.app.method,
+				upgrade: this.app.upgrade,
 				path: this.#wanted.path,
 				agent: this.#exchange?.link.identity.agentId,
 				status: this.app.status,

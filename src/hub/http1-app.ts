@@ -3,11 +3,12 @@
  * body, or a token of a stream, is one piece for the socket. Owns their framing, what a cut looks like, and that an error's answer
  * is not lost with its connection.
  */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
+import { chunkOf, headText } from './http1-text.ts';
 
 /** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
 const COPY_BYTES = 2048;
@@ -27,6 +28,7 @@ export class Http1App implements AppRequest {
 	readonly target: string;
 	readonly authority = undefined;
 	readonly neverIndexed = null;
+	readonly upgrade = undefined;
 	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
 	readonly #req: OwnRequest;
@@ -110,9 +112,7 @@ export class Http1App implements AppRequest {
 			section[1] === '100'
 		)
 			return;
-		let text = `HTTP/1.1 ${section[1]} ${STATUS_CODES[section[1] ?? ''] ?? 'Information'}\r\n`;
-		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
-		socket.write(`${text}\r\n`, 'latin1');
+		socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
 	}
 
 	head(status: number, raw: string[]): void {
@@ -149,7 +149,7 @@ export class Http1App implements AppRequest {
 	#write(chunk: Buffer): boolean {
 		const res = this.#res;
 		if (!this.#chunked) return res.write(chunk);
-		if (chunk.length <= COPY_BYTES) return res.write(framed(chunk, ''));
+		if (chunk.length <= COPY_BYTES) return res.write(chunkOf(chunk, ''));
 		res.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
 		res.write(chunk);
 		return res.write(CRLF);
@@ -163,7 +163,7 @@ export class Http1App implements AppRequest {
 			for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
 			text += '\r\n';
 			if (last === null) res.end(text, 'latin1');
-			else if (last.length <= COPY_BYTES) res.end(framed(last, text));
+			else if (last.length <= COPY_BYTES) res.end(chunkOf(last, text));
 			else {
 				this.#write(last);
 				res.end(text, 'latin1');
@@ -278,18 +278,4 @@ function onBodyChunk(this: OwnRequest, chunk: Buffer): void {
 
 function onBodyEnd(this: OwnRequest): void {
 	this[APP]?.reader?.bodyEnded(this.rawTrailers);
-}
-
-/** One chunk in the chunked form, and what follows it. */
-function framed(chunk: Buffer, after: string): Buffer {
-	const size = chunk.length.toString(16);
-	const bytes = Buffer.allocUnsafe(size.length + 2 + chunk.length + 2 + after.length);
-	let at = bytes.write(size, 'latin1');
-	bytes[at++] = 0x0d;
-	bytes[at++] = 0x0a;
-	at += chunk.copy(bytes, at);
-	bytes[at++] = 0x0d;
-	bytes[at++] = 0x0a;
-	if (after !== '') bytes.write(after, at, 'latin1');
-	return bytes;
 }

@@ -10,6 +10,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { Gateway } from './gateway.ts';
 import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface Hub {
 	/** Where applications arrive, and agents unless they have an address of their own. */
@@ -42,8 +43,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const { concurrent, setAsideAfter, slowStart } = options;
 	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
+	const upgrades = new Upgrades(options.upgrades);
 	const gateway = new Gateway({
 		dispatcher,
+		upgrades,
 		appAuth: new AppAuth(options.appPassword),
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
@@ -58,7 +61,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		bindIdentity: options.bindIdentity,
 		logger,
 	});
-	const listeners = new Listeners(options, {
+	const listeners = new Listeners(options, upgrades, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 	});

@@ -7,6 +7,7 @@ import { createServer as createSecureServer, type Server as SecureServer } from 
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { cutSocket } from '../shared/cut-socket.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ServerTls } from '../tls/contexts.ts';
@@ -16,8 +17,10 @@ import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
 import { tellVersion } from './first-bytes.ts';
 import { Http1App, underWay } from './http1-app.ts';
+import { Http1Upgrade } from './http1-upgrade.ts';
 import type { HubOptions } from './options.ts';
 import { newRequestId } from './request-id.ts';
+import type { Upgrades } from './upgrades.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
@@ -41,6 +44,7 @@ export interface ListenerOptions extends Pick<HubOptions, 'maxConnections' | 'ma
 	readonly tls: ServerTls | null;
 	/** Refuses requests of clients whose certificate is not right, even if they need none. */
 	readonly verifyIfPresented: boolean;
+	readonly upgrades: Upgrades;
 }
 
 export class Listener {
@@ -57,6 +61,9 @@ export class Listener {
 	readonly #serveHttp1: (socket: Socket) => void;
 	/** Connections that have not said yet which version of HTTP they speak. */
 	readonly #silent = new Set<Socket>();
+	/** Connections that node:http has handed over for a switch of protocols. */
+	readonly #upgrading = new Set<Duplex>();
+	readonly #upgrades: Upgrades;
 	readonly #perAddress = new Map<string, number>();
 	readonly #maxPerAddress: number;
 	/** Connections that are in #perAddress. */
@@ -66,6 +73,7 @@ export class Listener {
 		const { tls } = options;
 		this.#handler = handler;
 		this.#verifyIfPresented = options.verifyIfPresented;
+		this.#upgrades = options.upgrades;
 		this.#log = options.logger;
 		this.#maxPerAddress = options.maxConnectionsPerAddress || Number.POSITIVE_INFINITY;
 		const limits = {
@@ -145,6 +153,7 @@ export class Listener {
 		this.#server.closeAllConnections();
 		this.#sessions.destroy();
 		this.#refusing.destroy();
+		for (const socket of this.#upgrading) cutSocket(socket);
 	}
 
 	/** A connection that said something, or has chosen by ALPN, is served; one that says nothing is ended. */
@@ -202,11 +211,22 @@ export class Listener {
 		const path = (req.url ?? '').split('?', 1)[0];
 		if (path === TUNNEL_PATH && (offered.includes(TUNNEL_PROTOCOL) || asksForWebSocket(req))) {
 			this.#handler.tunnel(req, socket, head);
-		} else if (offered.includes('websocket')) {
-			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));
-		} else {
-			this.#withoutUpgrade(req, socket, head);
+			return;
 		}
+		let chosen: string | null;
+		try {
+			chosen = this.#upgrades.choose(req);
+		} catch (error) {
+			refuseUpgrade(socket, error instanceof SlimeError ? error : new SlimeError('internal'));
+			return;
+		}
+		if (chosen === null) {
+			this.#withoutUpgrade(req, socket, head);
+			return;
+		}
+		this.#upgrading.add(socket);
+		socket.once('close', () => this.#upgrading.delete(socket));
+		this.#handler.request(new Http1Upgrade(req, socket, head, chosen));
 	}
 
 	/**

@@ -10,6 +10,7 @@ import type { AppRequest } from './app-request.ts';
 import { Listener, type ListenerHandler } from './listener.ts';
 import type { HubOptions } from './options.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
+import type { Upgrades } from './upgrades.ts';
 
 export interface Bound {
 	readonly apps: AddressInfo;
@@ -24,7 +25,7 @@ export class Listeners {
 	readonly #agents: Listener | null;
 
 	/** @throws UsageError for certificates that cannot be read, and for options that do not go together */
-	constructor(options: HubOptions, handler: ListenerHandler) {
+	constructor(options: HubOptions, upgrades: Upgrades, handler: ListenerHandler) {
 		this.#options = options;
 		checkTogether(options);
 		const { tls, clientAuth, agentPort, logger } = options;
@@ -39,12 +40,18 @@ export class Listeners {
 		const verifyIfPresented = clientAuth === 'optional';
 		const all = this.#certificates?.current ?? null;
 		if (agentPort === undefined) {
-			this.#apps = new Listener({ ...options, tls: all, verifyIfPresented }, handler);
+			this.#apps = new Listener({ ...options, tls: all, verifyIfPresented, upgrades }, handler);
 			this.#agents = null;
 		} else {
 			const tlsForApps = all && this.#forApps(all);
-			this.#apps = new Listener({ ...options, tls: tlsForApps, verifyIfPresented }, { ...handler, tunnel: notHere });
-			this.#agents = new Listener({ ...options, tls: all, verifyIfPresented }, { ...handler, request: agentsOnly });
+			this.#apps = new Listener(
+				{ ...options, tls: tlsForApps, verifyIfPresented, upgrades },
+				{ ...handler, tunnel: notHere },
+			);
+			this.#agents = new Listener(
+				{ ...options, tls: all, verifyIfPresented, upgrades },
+				{ ...handler, request: agentsOnly },
+			);
 		}
 	}
 

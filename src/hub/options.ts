@@ -52,6 +52,8 @@ export interface HubOptions {
 	readonly maxConnections: number;
 	/** 0 is no limit. */
 	readonly maxConnectionsPerAddress: number;
+	/** Protocols that apps may switch to by Upgrade, beside WebSocket. */
+	readonly upgrades: readonly string[];
 	readonly logger: Logger;
 }
 
@@ -82,5 +84,6 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	drainTimeout: 30_000,
 	maxConnections: 10_000,
 	maxConnectionsPerAddress: 0,
+	upgrades: [],
 	logger: silentLogger,
 };

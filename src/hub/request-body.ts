@@ -57,6 +57,11 @@ export class RequestBody implements BodyReader {
 		return this.#app.bodiless;
 	}
 
+	/** All of it has come. */
+	get ended(): boolean {
+		return this.#ended || this.isEmpty;
+	}
+
 	/** Whether all of the body is still here to be given to another stream. */
 	get replayable(): boolean {
 		return this.#keeping;

@@ -52,6 +52,8 @@ const NOT_IN_TRAILERS = new Set([
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9110 section 7.2, without the comma: two fields that someone joined would look like one host. */
 const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]*)(?::[0-9]*)?$/i;
+/** An upgrade's, which belong to one HTTP/1.1 connection or to a message that there is none of (RFC 8441 section 5). */
+const NOT_IN_UPGRADES = new Set(['content-length', 'sec-websocket-key', 'sec-websocket-accept']);
 
 const OWN = 'slime-';
 const VIA_NAME = 'slime';
@@ -78,6 +80,8 @@ export interface RequestHead {
 	readonly rawHeaders: readonly string[];
 	/** HTTP/2's :authority, which a Host must not contradict. */
 	readonly authority?: string | undefined;
+	/** What an Upgrade or an extended CONNECT asks for: then the section is one of extended CONNECT (RFC 8441 section 4). */
+	readonly upgrade?: string | undefined;
 }
 
 /**
@@ -85,7 +89,7 @@ export interface RequestHead {
  * @throws SlimeError bad_request for a target or a Host that is ambiguous
  */
 export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
-	const raw = head.rawHeaders;
+	const { rawHeaders: raw, upgrade } = head;
 	let host: string | undefined;
 	let via = '';
 	let trailers = false;
@@ -93,7 +97,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	let named: Set<string> | null = null;
 	const fields: FieldList = [
 		':method',
-		head.method,
+		upgrade === undefined ? head.method : 'CONNECT',
 		':scheme',
 		origin.secure ? 'https' : 'http',
 		':authority',
@@ -101,6 +105,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 		':path',
 		'',
 	];
+	if (upgrade !== undefined) fields.push(':protocol', upgrade);
 	for (let i = 0; i < raw.length; i += 2) {
 		const name = (raw[i] as string).toLowerCase();
 		const value = raw[i + 1] as string;
@@ -124,6 +129,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 			continue;
 		}
 		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
+		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		fields.push(name, value);
 	}
 	if (host === undefined && head.authority === undefined && origin.httpVersion !== '1.0')
@@ -140,7 +146,9 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	fields.push('x-forwarded-for', origin.address, 'x-forwarded-host', authority, 'x-forwarded-proto', proto);
 	if (forwarded) fields.push('forwarded', forwardedElement(origin.address, authority, proto));
 	fields.push('via', `${via ? `${via}, ` : ''}${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
-	if (authority === '') fields.splice(4, 2);
+	if (authority !== '') return fields;
+	if (upgrade !== undefined) throw new SlimeError('bad_request', 'An upgrade needs a Host.');
+	fields.splice(4, 2);
 	return fields;
 }
 
@@ -205,6 +213,15 @@ function removeNamed(fields: FieldList, named: ReadonlySet<string>): void {
 	fields.length = kept;
 }
 
+/** Whether it is a CONNECT to some other host (RFC 9110 section 9.3.6), and no extended one. */
+export function isPlainConnect(section: FieldList): boolean {
+	if (section[1] !== 'CONNECT') return false;
+	for (let i = 2; i < section.length && (section[i] as string).charCodeAt(0) === 0x3a; i += 2) {
+		if (section[i] === ':protocol') return false;
+	}
+	return true;
+}
+
 /** What an upstream's client needs to know of a request that came out of the tunnel. */
 export interface UpstreamRequest {
 	readonly method: string;
@@ -215,6 +232,8 @@ export interface UpstreamRequest {
 	/** Whether the request announces trailers. */
 	readonly trailers: boolean;
 	readonly requestId: string;
+	/** The protocol that an extended CONNECT asks for; `method` then says nothing. */
+	readonly upgrade: string | undefined;
 }
 
 /** @param ownAuthorization the upstream is sent credentials of the agent's, so those of the app do not pass */
@@ -222,6 +241,7 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 	let method = '';
 	let path = '';
 	let requestId = '';
+	let upgrade: string | undefined;
 	let trailers = false;
 	let cookies = -1;
 	const fields: FieldList = [];
@@ -231,9 +251,11 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		if (name.charCodeAt(0) === 0x3a) {
 			if (name === ':method') method = value;
 			else if (name === ':path') path = value;
+			else if (name === ':protocol') upgrade = value;
 			continue;
 		}
 		if (name === 'host' || name.startsWith(OWN) || (ownAuthorization && name === 'authorization')) continue;
+		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		if (name === 'x-request-id') requestId = value;
 		else if (name === 'trailer') trailers = true;
 		else if (name === 'cookie' && cookies >= 0) {
@@ -244,7 +266,7 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		fields.push(name, value);
 		if (name === 'cookie') cookies = fields.length - 1;
 	}
-	return { method, path, fields, trailers, requestId };
+	return { method, path, fields, trailers, requestId, upgrade };
 }
 
 /** The tunnel's field section for an upstream's response. `raw` is name, value … as it arrived, in any case. */
@@ -263,6 +285,13 @@ export function tunnelResponse(status: number, raw: readonly string[]): FieldLis
 	}
 	if (named !== null) removeNamed(fields, named);
 	return fields;
+}
+
+/** The tunnel's field section for an upstream that has switched protocols: 101 is 200 there (RFC 8441 section 5). */
+export function tunnelSwitched(raw: readonly string[]): FieldList {
+	const section = tunnelResponse(200, raw);
+	removeNamed(section, NOT_IN_UPGRADES);
+	return section;
 }
 
 /** Trailers that may pass, in either direction, named in lower case. */

@@ -44,6 +44,7 @@ test('the defaults are those of the documentation', async (t) => {
 		drainTimeout: 30_000,
 		maxConnections: 10_000,
 		maxConnectionsPerAddress: 0,
+		upgrades: [],
 	});
 	assert.equal(logLevel, 'info');
 	assert.deepEqual(warnings, []);
@@ -105,6 +106,29 @@ test('an admin port that anyone set must be had', async (t) => {
 	assert.equal(await required({ flags, env: { SLIME_HUB_ADMIN_PORT: 'off' } }), true);
 	assert.equal(await required({ flags, yaml: 'hub: {adminPort: 8081}' }), true);
 	assert.equal((await hub({ flags, yaml: 'hub: {adminPort: OFF}' })).settings.adminPort, 'off');
+});
+
+test('upgrades are a list of protocols, which may be empty, and none that would carry requests past the hub', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const upgrades = async (yaml: string) =>
+		(await hub({ yaml: `hub:\n  secret: ${SECRET}\n  upgrades: ${yaml}` })).settings.upgrades;
+	assert.deepEqual(await upgrades('[]'), []);
+	assert.deepEqual(await upgrades('[tcp, SPDY/3.1]'), ['tcp', 'SPDY/3.1']);
+	const env = { SLIME_HUB_SECRET: SECRET, SLIME_HUB_UPGRADES: 'tcp,own' };
+	assert.deepEqual((await hub({ env })).settings.upgrades, ['tcp', 'own']);
+	for (const [wrong, said] of [
+		['h2c', 'past the hub'],
+		['h2c-reverse', 'past the hub'],
+		['HTTP/2.0', 'past the hub'],
+		['tls/1.0', 'past the hub'],
+		['"a b"', 'not the name of a protocol'],
+		['a/b/c', 'not the name of a protocol'],
+		['""', 'empty'],
+	] as const) {
+		const lines = await mistakes(upgrades(`[tcp, ${wrong}]`));
+		assert.equal(lines.length, 1, wrong);
+		assert.match(lines[0] ?? '', new RegExp(`:3:.*${said}`));
+	}
 });
 
 test('a value is the text that was written: YAML makes no numbers, booleans or times of it', async (t) => {
