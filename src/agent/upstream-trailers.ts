@@ -56,6 +56,7 @@ class TrailerExchange implements UpstreamExchange {
 			clearTimeout(late);
 			this.#onResponse(response);
 		});
+		this.#request.on('upgrade', () => this.#fail(new SlimeError('upstream_protocol')));
 		this.#request.on('drain', () => this.#take());
 		this.#request.on('error', (error) => this.#fail(this.#started ? exchangeError(error) : connectError(error)));
 		this.#request.on('close', () => {
@@ -96,6 +97,10 @@ class TrailerExchange implements UpstreamExchange {
 
 	#onResponse(response: IncomingMessage): void {
 		this.#response = response;
+		if (response.httpVersion !== '1.1' && response.httpVersion !== '1.0') {
+			this.#fail(new SlimeError('upstream_protocol'));
+			return;
+		}
 		this.#sink.onResponse(response.statusCode ?? 502, response.rawHeaders);
 		response.on('data', (chunk: Buffer) => {
 			if (!this.#told && !this.#sink.onBody(chunk)) response.pause();

@@ -8,7 +8,9 @@ import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
-import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
+import { agentError, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
+import { forwardableTrailers } from '../tunnel/trailers.ts';
+import { framingFault } from './response-framing.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
@@ -164,7 +166,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
 		if (this.#over) return;
 		const section = tunnelResponse(status, raw);
-		const why = this.#whyUnfit(status, section);
+		const why = this.#whyUnfit(status, section) ?? framingFault(status, raw);
 		if (why !== null) {
 			this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
 			this.#exchange?.cancel();
