@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
+import { withOneCookie } from '../tunnel/fields.ts';
 import { ResponseStart } from './response-start.ts';
 import type {
 	UpstreamCall,
@@ -127,7 +128,7 @@ class Connection {
 
 	run(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		this.#busy = true;
-		const headers: FieldList = ['host', this.#authority, ...call.fields];
+		const headers: FieldList = ['host', this.#authority, ...withOneCookie(call.fields)];
 		if (this.#authorization !== undefined) headers.push('authorization', this.#authorization);
 		const body = call.body === 'stream' ? new BodySource(sink) : call.body;
 		const exchange = new Http1Exchange(this, sink, body instanceof BodySource ? body : null);

@@ -104,7 +104,8 @@ export class Http1App implements AppRequest {
 	/** A flood of chunk extensions costs us work and its sender nothing (RFC 9112 section 7.1.1). */
 	bodyChunk(chunk: Buffer): void {
 		this.#allowance += chunk.length + CHUNK_BYTES;
-		if (this.#req.socket.bytesRead > this.#allowance) this.requestBroken();
+		if (this.#allowance !== Number.POSITIVE_INFINITY && this.#req.socket.bytesRead > this.#allowance)
+			this.requestBroken();
 		else this.reader?.bodyChunk(chunk);
 	}
 

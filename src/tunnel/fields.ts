@@ -228,7 +228,6 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 	let path = '';
 	let requestId = '';
 	let trailers = false;
-	let cookies = -1;
 	const fields: FieldList = [];
 	for (let i = 0; i < section.length; i += 2) {
 		const name = section[i] as string;
@@ -241,15 +240,25 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		if (name === 'host' || name.startsWith(OWN) || (ownAuthorization && name === 'authorization')) continue;
 		if (name === 'x-request-id') requestId = value;
 		else if (name === 'trailer') trailers = true;
-		else if (name === 'cookie' && cookies >= 0) {
-			// RFC 9113 section 8.2.3: crumbs are one field again in HTTP/1.1.
-			fields[cookies] += `; ${value}`;
-			continue;
-		}
 		fields.push(name, value);
-		if (name === 'cookie') cookies = fields.length - 1;
 	}
 	return { method, path, fields, trailers, requestId };
+}
+
+/** RFC 9113 section 8.2.3: crumbs of a cookie are one field again in HTTP/1.1. @returns what it was given if there are none */
+export function withOneCookie(fields: FieldList): FieldList {
+	let crumbs = 0;
+	for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'cookie') crumbs++;
+	if (crumbs < 2) return fields;
+	const joined: FieldList = [];
+	let at = -1;
+	for (let i = 0; i < fields.length; i += 2) {
+		const name = fields[i] as string;
+		if (name !== 'cookie' || at < 0) joined.push(name, fields[i + 1] as string);
+		else joined[at] += `; ${fields[i + 1]}`;
+		if (name === 'cookie' && at < 0) at = joined.length - 1;
+	}
+	return joined;
 }
 
 /** The tunnel's field section for an upstream's response. `raw` is name, value … as it arrived, in any case. */

@@ -44,3 +44,13 @@ export interface ResponseRow {
 	/** A field that the app has to see, or not to see if its value is null. */
 	readonly field?: readonly [name: string, value: string | null];
 }
+
+/** One HTTP/2 response as raw frames, and what an app gets of it. The connection serves the next request in any case. */
+export interface Http2ResponseRow {
+	readonly name: string;
+	/** Sections before the last one are 1xx. */
+	readonly sections: ReadonlyArray<readonly string[]>;
+	readonly data?: readonly string[];
+	readonly trailers?: readonly string[];
+	readonly sees: 'upstream_protocol' | 'cut' | { readonly status: number; readonly body: string };
+}
