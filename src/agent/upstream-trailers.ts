@@ -57,7 +57,10 @@ class TrailerExchange implements UpstreamExchange {
 			clearTimeout(late);
 			this.#onResponse(response);
 		});
-		this.#request.on('upgrade', () => this.#fail(new SlimeError('upstream_protocol')));
+		this.#request.on('upgrade', (_response, socket) => {
+			socket.destroy();
+			this.#fail(new SlimeError('upstream_protocol'));
+		});
 		this.#request.on('drain', () => this.#take());
 		this.#request.on('error', (error) => this.#fail(this.#started ? exchangeError(error) : connectError(error)));
 		this.#request.on('close', () => {

@@ -48,6 +48,7 @@ const framing: readonly Http2Row[] = [
 		name: 'H2.CL: a length that is too short, in frames',
 		fields: [...POST, 'content-length', '3'],
 		data: ['abc', SMUGGLED],
+		announced: 'abc',
 		...BROKEN,
 	},
 	{ name: 'H2.CL: a length that is too long', fields: [...POST, 'content-length', '100'], data: ['abc'], ...BROKEN },

@@ -19,6 +19,8 @@ export interface Http2Row {
 	readonly trailers?: readonly string[];
 	readonly outcome: Http2Outcome;
 	readonly effect: Effect;
+	/** All that the length announced, if it came before the fault did: the upstream may have seen a whole request with just that. */
+	readonly announced?: string;
 	/** A field that the upstream has to see, or not to see if its value is null. */
 	readonly sees?: readonly [name: string, value: string | null];
 }

@@ -73,6 +73,7 @@ export const HTTP2: FieldVersion = {
 		const socket = connect(port, '127.0.0.1');
 		context.after(() => socket.destroy());
 		await once(socket, 'connect');
+		socket.setNoDelay(true);
 		const peer = new RawPeer(socket, 'client');
 		peer.send(settingsFrame());
 		const [method = '', target = ''] = line.split(' ');

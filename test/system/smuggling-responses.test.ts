@@ -8,7 +8,7 @@ import { RESPONSE_FRAMING } from '../catalogue/responses-framing.ts';
 import { RESPONSE_HEADS } from '../catalogue/responses-heads.ts';
 import type { ResponseRow } from '../catalogue/rows.ts';
 import { h2Ask, h2Connect } from '../helpers/h2-app.ts';
-import { ask, rawUpstream, readAnswer, stack } from '../helpers/stack.ts';
+import { ask, eventually, rawUpstream, readAnswer, stack } from '../helpers/stack.ts';
 
 const RESPONSES = [...RESPONSE_FRAMING, ...RESPONSE_HEADS];
 
@@ -23,12 +23,16 @@ class ScriptedUpstream {
 	pieces = 0;
 	/** Connections of the requests, in order. */
 	readonly connections: number[] = [];
+	/** Numbers of the connections that are not over. */
+	readonly open = new Set<number>();
 	#opened = 0;
 
 	static async open(context: TestContext): Promise<ScriptedUpstream> {
 		const scripted = new ScriptedUpstream();
 		scripted.address = await rawUpstream(context, (socket) => {
 			const number = scripted.#opened++;
+			scripted.open.add(number);
+			socket.once('close', () => scripted.open.delete(number));
 			let text = '';
 			socket.on('data', (chunk) => {
 				text += chunk.toString('latin1');
@@ -109,6 +113,7 @@ for (const [version, open] of Object.entries(apps)) {
 				assert.deepEqual([innocent.status, innocent.body, innocent.complete], [200, target, true]);
 				const [first, second, ...more] = upstream.connections.slice(before);
 				assert.deepEqual(more, [], 'each request is sent once');
+				if (row.connection === 'closed') await eventually('it is closed', () => !upstream.open.has(first ?? -1));
 				assert.equal(first === second ? 'kept' : 'closed', version === WITH_TRAILERS ? 'closed' : row.connection);
 			});
 		}
