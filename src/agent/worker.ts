@@ -8,14 +8,9 @@ import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
-import {
-	agentError,
-	forwardableTrailers,
-	listSize,
-	tunnelResponse,
-	tunnelSwitched,
-	upstreamRequest,
-} from '../tunnel/fields.ts';
+import { agentError, listSize, tunnelResponse, tunnelSwitched, upstreamRequest } from '../tunnel/fields.ts';
+import { forwardableTrailers } from '../tunnel/trailers.ts';
+import { framingFault } from './response-framing.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
@@ -190,7 +185,11 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (status === 101) this.#giveUp('switched protocols without being asked');
 		// RFC 9110 section 15.
 		else if (status < 200 || status > 999) this.#giveUp(`answered with the status ${status}`);
-		else this.#respond(status, tunnelResponse(status, raw), neverIndexed);
+		else {
+			const why = framingFault(status, raw);
+			if (why !== null) this.#giveUp(why);
+			else this.#respond(status, tunnelResponse(status, raw), neverIndexed);
+		}
 	}
 
 	onSwitched(raw: readonly string[]): void {

@@ -6,13 +6,8 @@ import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
-import {
-	type AgentVerdict,
-	agentVerdict,
-	appResponse,
-	forwardableTrailers,
-	hasControlCharacters,
-} from '../tunnel/fields.ts';
+import { type AgentVerdict, agentVerdict, appResponse, hasControlCharacters } from '../tunnel/fields.ts';
+import { forwardableTrailers } from '../tunnel/trailers.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import { type Deadlines, Timed } from './deadlines.ts';

@@ -12,7 +12,7 @@ import type { AppRequest, ResponseListener } from './app-request.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
-import { HeldBytes, RequestBody } from './request-body.ts';
+import { type BodyOwner, HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
 import type { Upgrades } from './upgrades.ts';
 
@@ -129,7 +129,7 @@ export class Gateway {
 	}
 }
 
-class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
+class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, BodyOwner {
 	readonly app: AppRequest;
 	readonly body: RequestBody;
 	readonly #gateway: Gateway;
@@ -170,7 +170,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
 		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
 		this.#urgency = urgencyOf(app.field('priority'));
-		this.body = new RequestBody(app, gateway.held);
+		this.body = new RequestBody(app, gateway.held, this);
 		app.listen(this);
 		gateway.began();
 	}
@@ -272,6 +272,20 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 
 	requestBroken(): void {
 		this.#abort('bad_request');
+	}
+
+	// BodyOwner
+
+	trailersForbidden(): void {
+		if (this.#over) return;
+		this.#ticket?.leave();
+		this.#exchange?.abort();
+		if (this.app.status === undefined) {
+			this.failed(new SlimeError('bad_request', 'The trailers hold a field that may not come late.'));
+			return;
+		}
+		this.app.cut();
+		this.#finish('bad_request');
 	}
 
 	#abort(outcome: string): void {

@@ -3,8 +3,9 @@
  * body, or a token of a stream, is one piece for the socket. Owns their framing, what a cut looks like, and that an error's answer
  * is not lost with its connection.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http';
 import type { FieldList } from '../h2/protocol.ts';
+import { cutSocket } from '../shared/cut-socket.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
@@ -13,6 +14,12 @@ import { chunkOf, headText } from './http1-text.ts';
 /** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
 const COPY_BYTES = 2048;
 const CRLF = Buffer.from('\r\n');
+/** llhttp knows RTSP too, takes it for HTTP/1.0, and does not tell; its own methods do. */
+const HTTP_METHODS = new Set(METHODS);
+
+/** Bytes of a chunked body that are no content: 16 for each chunk are free, these are for long extensions and what was read ahead. */
+const CHUNK_BYTES = 16;
+const MAX_CHUNK_OVERHEAD = 256 * 1024;
 
 /** A client that is still sending would lose an error's answer if its connection were closed under it. */
 const LINGER_BYTES = 16 * 1024 * 1024;
@@ -37,6 +44,10 @@ export class Http1App implements AppRequest {
 	reader: BodyReader | null = null;
 	listener: ResponseListener | null = null;
 	#listensForDrain = false;
+	/** Bytes that the socket may have read by now: what it had at the start, the body, and what chunks may cost. */
+	#allowance: number;
+	/** An error was answered, and what is left of the request is discarded. */
+	#refused = false;
 	/** We write the chunked form (RFC 9112 section 7.1) ourselves: Node would hand each token over in four pieces. */
 	#chunked = false;
 
@@ -48,11 +59,13 @@ export class Http1App implements AppRequest {
 		this.method = req.method ?? '';
 		this.target = req.url ?? '';
 		const { httpVersion } = req;
-		this.version = httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : 'unknown';
+		const served = (httpVersion === '1.1' || httpVersion === '1.0') && HTTP_METHODS.has(this.method);
+		this.version = served ? httpVersion : 'unknown';
 		const { headers } = req;
 		const length = headers['content-length'];
 		res[APP] = this;
 		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
+		this.#allowance = length === undefined ? req.socket.bytesRead + MAX_CHUNK_OVERHEAD : Number.POSITIVE_INFINITY;
 	}
 
 	get fields(): readonly string[] {
@@ -89,6 +102,14 @@ export class Http1App implements AppRequest {
 		this.#req[APP] = this;
 		this.#req.on('data', onBodyChunk);
 		this.#req.on('end', onBodyEnd);
+	}
+
+	/** A flood of chunk extensions costs us work and its sender nothing (RFC 9112 section 7.1.1). */
+	bodyChunk(chunk: Buffer): void {
+		this.#allowance += chunk.length + CHUNK_BYTES;
+		if (this.#allowance !== Number.POSITIVE_INFINITY && this.#req.socket.bytesRead > this.#allowance)
+			this.requestBroken();
+		else this.reader?.bodyChunk(chunk);
 	}
 
 	pauseBody(): void {
@@ -134,7 +155,8 @@ export class Http1App implements AppRequest {
 	}
 
 	flush(): void {
-		this.#res.flushHeaders();
+		// flushHeaders() would write bytes above 127 as UTF-8. Where there is no body the end comes with the head.
+		if (!this.#hasNoBody(this.#res.statusCode)) this.#res.write('', 'latin1');
 	}
 
 	write(chunk: Buffer): boolean {
@@ -182,7 +204,7 @@ export class Http1App implements AppRequest {
 	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
 	cut(): void {
 		const { socket } = this.#res;
-		if (this.version === '1.0' && socket && !('encrypted' in socket)) socket.resetAndDestroy();
+		if (this.version === '1.0' && socket) cutSocket(socket);
 		else this.#res.destroy();
 	}
 
@@ -190,6 +212,7 @@ export class Http1App implements AppRequest {
 	refuse(error: SlimeError, requestId: string, retryAfter?: number): void {
 		const res = this.#res;
 		if (res.headersSent || res.destroyed) return;
+		this.#refused = true;
 		const { fields, body } = errorAnswer(error, requestId, retryAfter);
 		const unread = !this.bodiless && !(this.#req.complete && this.#req.readableEnded);
 		// Whoever sends what cannot be understood might mean something else by what follows it.
@@ -247,13 +270,17 @@ export class Http1App implements AppRequest {
 		const { listener } = this;
 		if (listener !== null) listener.requestBroken();
 		const res = this.#res;
-		if (res.headersSent) {
+		if (this.#refused) {
+			// The answer is whole, only what was to be discarded behind it is broken too.
+			if (!res.writableEnded) res.end();
+		} else if (res.headersSent) {
 			this.cut();
 			return;
+		} else {
+			const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
+			res.writeHead(400, [...fields, 'connection', 'close']);
+			res.end(body);
 		}
-		const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
-		res.writeHead(400, [...fields, 'connection', 'close']);
-		res.end(body);
 		this.#req.socket.destroySoon();
 	}
 }
@@ -273,7 +300,7 @@ function onResponseDrain(this: OwnResponse): void {
 }
 
 function onBodyChunk(this: OwnRequest, chunk: Buffer): void {
-	this[APP]?.reader?.bodyChunk(chunk);
+	this[APP]?.bodyChunk(chunk);
 }
 
 function onBodyEnd(this: OwnRequest): void {

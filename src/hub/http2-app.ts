@@ -4,6 +4,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseListener } from './app-request.ts';
+import { httpDate } from './http-date.ts';
 
 /** Where a request came from, which its fields do not say. */
 export interface Peer {
@@ -161,6 +162,8 @@ export class Http2App implements AppRequest, StreamHandler {
 		this.#responseNeverIndexed = neverIndexed;
 		this.#switched = this.upgrade !== undefined && status >= 200 && status < 300;
 		this.#head = [':status', String(status), ...raw];
+		// RFC 9110 section 6.6.1; node:http does as much for HTTP/1.
+		if (!raw.includes('date')) this.#head.push('date', httpDate());
 	}
 
 	flush(): void {

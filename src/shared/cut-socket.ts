@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream';
 export function cutSocket(socket: Duplex): void {
 	if (socket.destroyed) return;
 	const tcp = socket instanceof Socket && !('encrypted' in socket) && socket.remoteFamily !== undefined;
-	if (tcp) socket.resetAndDestroy();
+	// While an end is under way the system refuses a reset, and Node would then never close the socket.
+	if (tcp && !socket.writableEnded) socket.resetAndDestroy();
 	else socket.destroy();
 }

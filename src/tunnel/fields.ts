@@ -7,7 +7,7 @@ import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
 
 /** Fields that mean one connection only, or that the two ends of the tunnel write themselves. */
-const NOT_FORWARDED = new Set([
+export const NOT_FORWARDED = new Set([
 	'connection',
 	'keep-alive',
 	'proxy-connection',
@@ -19,12 +19,11 @@ const NOT_FORWARDED = new Set([
 	'proxy-authentication-info',
 ]);
 
-const NOT_FORWARDED_REQUEST = new Set([
+export const NOT_FORWARDED_REQUEST = new Set([
 	...NOT_FORWARDED,
 	'host',
 	'te',
 	'expect',
-	'via',
 	'forwarded',
 	'x-forwarded-for',
 	'x-forwarded-host',
@@ -32,30 +31,20 @@ const NOT_FORWARDED_REQUEST = new Set([
 	'x-request-id',
 ]);
 
-/** What may not come late (RFC 9110 section 6.5.1): framing, routing, authentication. */
-const NOT_IN_TRAILERS = new Set([
-	...NOT_FORWARDED_REQUEST,
-	'content-length',
-	'content-encoding',
-	'content-type',
-	'content-range',
-	'trailer',
-	'authorization',
-	'cookie',
-	'set-cookie',
-	'cache-control',
-	'range',
-	'max-forwards',
-]);
-
 /** RFC 9110 section 5.6.2, in lower case. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9110 section 7.2, without the comma: two fields that someone joined would look like one host. */
-const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]*)(?::[0-9]*)?$/i;
+const HOST = /^(?:(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]+)(?::[0-9]{0,5})?)?$/i;
+/** As many bytes as numbers can count, with which HTTP/2 has to do too (RFC 9110 section 8.6). */
+const LENGTH = /^[0-9]{1,15}$/;
+/** What a request line can hold: no space to end it early, no control character that someone takes for one. */
+const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
 /** An upgrade's, which belong to one HTTP/1.1 connection or to a message that there is none of (RFC 8441 section 5). */
 const NOT_IN_UPGRADES = new Set(['content-length', 'sec-websocket-key', 'sec-websocket-accept']);
 
-const OWN = 'slime-';
+export const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
+
+export const OWN = 'slime-';
 const VIA_NAME = 'slime';
 const EVENT_STREAM = /^text\/event-stream(?:$|[;\s])/i;
 
@@ -91,9 +80,10 @@ export interface RequestHead {
 export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	const { rawHeaders: raw, upgrade } = head;
 	let host: string | undefined;
-	let via = '';
 	let trailers = false;
 	let forwarded = false;
+	let coded = false;
+	let measured = false;
 	let named: Set<string> | null = null;
 	const fields: FieldList = [
 		':method',
@@ -119,19 +109,31 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 				named = more;
 			} else if (name === 'te') {
 				trailers ||= /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value);
-			} else if (name === 'via') {
-				via = via ? `${via}, ${value}` : value;
 			} else if (name === 'forwarded') {
 				forwarded = true;
 			} else if (name === 'transfer-encoding') {
+				if (coded) throw new SlimeError('bad_request', 'The request has more than one Transfer-Encoding.');
+				coded = true;
 				checkTransferEncoding(value, origin.httpVersion);
 			}
 			continue;
+		}
+		if (name === 'content-length') {
+			if (measured || !LENGTH.test(value))
+				throw new SlimeError('bad_request', 'Content-Length is one number of bytes.');
+			measured = true;
 		}
 		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
 		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		fields.push(name, value);
 	}
+	if (origin.httpVersion === '2.0') {
+		if (hasControlCharacters(raw)) throw new SlimeError('bad_request', 'A field holds control characters.');
+		// RFC 9113 section 8.3.1.
+		if ((head.authority ?? host) === '') throw new SlimeError('bad_request', 'The request names an empty host.');
+	}
+	if (coded && measured)
+		throw new SlimeError('bad_request', 'The request has both Content-Length and Transfer-Encoding.');
 	if (host === undefined && head.authority === undefined && origin.httpVersion !== '1.0')
 		throw new SlimeError('bad_request', 'The request has no Host.');
 	if (head.authority !== undefined && host !== undefined && host.toLowerCase() !== head.authority.toLowerCase())
@@ -145,7 +147,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	const proto = origin.secure ? 'https' : 'http';
 	fields.push('x-forwarded-for', origin.address, 'x-forwarded-host', authority, 'x-forwarded-proto', proto);
 	if (forwarded) fields.push('forwarded', forwardedElement(origin.address, authority, proto));
-	fields.push('via', `${via ? `${via}, ` : ''}${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
+	fields.push('via', `${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
 	if (authority !== '') return fields;
 	if (upgrade !== undefined) throw new SlimeError('bad_request', 'An upgrade needs a Host.');
 	fields.splice(4, 2);
@@ -154,6 +156,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 
 /** The path and query of a request target (RFC 9112 section 3.2), its bytes unchanged. */
 function originForm(url: string, method: string, authority: string): string {
+	if (!TARGET.test(url)) throw new SlimeError('bad_request', 'The request target holds control characters.');
 	if (url.charCodeAt(0) === 0x2f) {
 		if (url.includes('#')) throw new SlimeError('bad_request', 'The request target has a fragment.');
 		return url;
@@ -165,6 +168,8 @@ function originForm(url: string, method: string, authority: string): string {
 		throw new SlimeError('bad_request', 'The request target names another host than Host.');
 	}
 	const rest = absolute[2] ?? '';
+	// RFC 9112 section 3.2.4.
+	if (rest === '' && method === 'OPTIONS') return '*';
 	return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
@@ -243,7 +248,6 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 	let requestId = '';
 	let upgrade: string | undefined;
 	let trailers = false;
-	let cookies = -1;
 	const fields: FieldList = [];
 	for (let i = 0; i < section.length; i += 2) {
 		const name = section[i] as string;
@@ -258,20 +262,31 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		if (name === 'x-request-id') requestId = value;
 		else if (name === 'trailer') trailers = true;
-		else if (name === 'cookie' && cookies >= 0) {
-			// RFC 9113 section 8.2.3: crumbs are one field again in HTTP/1.1.
-			fields[cookies] += `; ${value}`;
-			continue;
-		}
 		fields.push(name, value);
-		if (name === 'cookie') cookies = fields.length - 1;
 	}
 	return { method, path, fields, trailers, requestId, upgrade };
+}
+
+/** RFC 9113 section 8.2.3: crumbs of a cookie are one field again in HTTP/1.1. @returns what it was given if there are none */
+export function withOneCookie(fields: FieldList): FieldList {
+	let crumbs = 0;
+	for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'cookie') crumbs++;
+	if (crumbs < 2) return fields;
+	const joined: FieldList = [];
+	let at = -1;
+	for (let i = 0; i < fields.length; i += 2) {
+		const name = fields[i] as string;
+		if (name !== 'cookie' || at < 0) joined.push(name, fields[i + 1] as string);
+		else joined[at] += `; ${fields[i + 1]}`;
+		if (name === 'cookie' && at < 0) at = joined.length - 1;
+	}
+	return joined;
 }
 
 /** The tunnel's field section for an upstream's response. `raw` is name, value … as it arrived, in any case. */
 export function tunnelResponse(status: number, raw: readonly string[]): FieldList {
 	const fields: FieldList = [':status', String(status)];
+	const interim = status < 200;
 	let named: Set<string> | null = null;
 	for (let i = 0; i < raw.length; i += 2) {
 		const name = (raw[i] as string).toLowerCase();
@@ -280,7 +295,8 @@ export function tunnelResponse(status: number, raw: readonly string[]): FieldLis
 			if (name === 'connection') named = addNamed(named, value) ?? named;
 			continue;
 		}
-		if (name.startsWith(OWN)) continue;
+		// RFC 9110 section 8.6: what comes before the response has no length.
+		if (name.startsWith(OWN) || (interim && name === 'content-length')) continue;
 		fields.push(name, value);
 	}
 	if (named !== null) removeNamed(fields, named);
@@ -292,17 +308,6 @@ export function tunnelSwitched(raw: readonly string[]): FieldList {
 	const section = tunnelResponse(200, raw);
 	removeNamed(section, NOT_IN_UPGRADES);
 	return section;
-}
-
-/** Trailers that may pass, in either direction, named in lower case. */
-export function forwardableTrailers(raw: readonly string[]): FieldList {
-	const fields: FieldList = [];
-	for (let i = 0; i < raw.length; i += 2) {
-		const name = (raw[i] as string).toLowerCase();
-		if (name.charCodeAt(0) === 0x3a || NOT_IN_TRAILERS.has(name) || name.startsWith(OWN)) continue;
-		fields.push(name, raw[i + 1] as string);
-	}
-	return fields;
 }
 
 /** The response's fields for an HTTP/1.1 app: name, value …; status and Slime's own are left out. */
@@ -326,10 +331,8 @@ export function appResponse(section: FieldList, agentId: string): string[] {
 	return raw;
 }
 
-const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
-
 /** Whether a section holds control characters: HTTP/2 lets more of them pass than HTTP/1.1 (RFC 9113 section 8.2.1, RFC 9110 section 5.5). */
-export function hasControlCharacters(section: FieldList): boolean {
+export function hasControlCharacters(section: readonly string[]): boolean {
 	return section.some((text) => NOT_IN_HTTP1.test(text));
 }
 
