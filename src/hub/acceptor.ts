@@ -1,6 +1,7 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
@@ -18,6 +19,7 @@ const PROCESS_WINDOWS = 512 * 1024 * 1024;
 
 export interface AcceptorOptions {
 	readonly tokens: Tokens;
+	readonly revocations: Revocations;
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
 	/** Agents must have brought a certificate that our CA signed. */
@@ -63,6 +65,8 @@ export class Acceptor {
 			const identity = await this.#identify(req, address);
 			if (socket.destroyed) return;
 			if (this.draining) throw new SlimeError('draining');
+			// In the same turn as it joins: what is revoked later finds its tunnel.
+			if (this.#isRevoked(identity)) throw new SlimeError('unauthorized', REVOKED);
 			this.#join(identity, socket, head);
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
@@ -76,6 +80,20 @@ export class Acceptor {
 	retireAll(reason: string): void {
 		this.draining = true;
 		for (const link of this.#links.values()) link.retire(reason);
+	}
+
+	/** Ends the tunnels whose tokens are revoked. @returns of each a promise that resolves when it is closed */
+	endRevoked(): ReadonlyArray<Promise<void>> {
+		const ended = [...this.#links.values(), ...this.#leaving].filter(({ identity }) => this.#isRevoked(identity));
+		for (const { identity } of ended) {
+			const { agentId: agent, tokenName: token, tokenId } = identity;
+			this.#options.logger.warn({ agent, token, tokenId }, "the agent's token was revoked: its tunnel is closed");
+		}
+		return ended.map((link) => link.revoke());
+	}
+
+	#isRevoked({ tokenId, tokenName: name, issuedAt }: AgentIdentity): boolean {
+		return this.#options.revocations.covers({ tokenId, name, issuedAt });
 	}
 
 	destroyAll(): void {
@@ -99,6 +117,7 @@ export class Acceptor {
 			agentId,
 			scopes: claims.scopes,
 			scopePaths: claims.scopePaths,
+			issuedAt: claims.issuedAt,
 			info,
 			address,
 		};
@@ -135,6 +154,8 @@ export class Acceptor {
 		);
 	}
 }
+
+const REVOKED = 'The token was revoked; make another with slime hub register.';
 
 /** For the agent's operator, whose certificate and token it is. */
 function anotherName(identities: readonly string[], name: string): string {

@@ -19,6 +19,9 @@ const MiB = 1024 * KiB;
 /** Initial stream windows of one tunnel, all together, at most. */
 const ALL_WINDOWS = 32 * MiB;
 
+/** How long an agent has to read that its token was revoked, in milliseconds; then its requests are cut. */
+const LAST_WORD = 500;
+
 /** Who an agent is, as its token and its handshake say. */
 export interface AgentIdentity {
 	readonly tokenId: string;
@@ -26,6 +29,8 @@ export interface AgentIdentity {
 	readonly agentId: string;
 	readonly scopes: readonly string[];
 	readonly scopePaths: readonly string[];
+	/** When its token was made. */
+	readonly issuedAt: Date;
 	readonly info: AgentInfo;
 	readonly address: string;
 }
@@ -154,6 +159,22 @@ export class AgentLink implements Member, SessionHandler {
 	retire(reason: string): void {
 		this.#membership.drain();
 		this.session.shutdown(reason);
+	}
+
+	/** Its token is not valid any more: nothing new, and what is under way has a moment. Resolves when the socket is closed. */
+	async revoke(): Promise<void> {
+		const { session } = this;
+		const closed = new Promise<void>((resolve) => {
+			if (session.socket.closed) resolve();
+			else session.socket.once('close', () => resolve());
+		});
+		this.retire('revoked');
+		const cut = setTimeout(() => {
+			session.destroy(new Error("the agent's token was revoked"));
+			session.socket.destroy();
+		}, LAST_WORD);
+		await closed;
+		clearTimeout(cut);
 	}
 
 	// SessionHandler

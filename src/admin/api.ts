@@ -1,0 +1,81 @@
+/** The routes below /api: what the hub is doing, and which tokens it does not let in. Knows JSON; how a hub does it is the hub's. */
+import type { IncomingMessage } from 'node:http';
+import { SlimeError, UsageError } from '../shared/errors.ts';
+import { answerJson } from './answers.ts';
+import type { ApiAccess } from './api-access.ts';
+import type { Route } from './server.ts';
+
+const MAX_BODY = 16 * 1024;
+
+export type RevokeTarget = { readonly tokenId: string } | { readonly name: string };
+
+export interface RevokeOutcome {
+	readonly revocation: RevokeTarget & { readonly revokedAt: string };
+	/** Tunnels that were closed by it. */
+	readonly tunnels: number;
+}
+
+/** What the routes need of a hub. */
+export interface ApiHub {
+	/** Oldest first. */
+	revocations(): ReadonlyArray<RevokeOutcome['revocation']>;
+	/**
+	 * Resolves when it is kept and the tunnels are closed.
+	 * @throws UsageError for what no token can be called, SlimeError when it could not be kept
+	 */
+	revoke(target: RevokeTarget): Promise<RevokeOutcome>;
+}
+
+export function apiRoutes(hub: ApiHub, access: ApiAccess): readonly Route[] {
+	return [
+		{
+			method: 'GET',
+			path: '/api/revocations',
+			handle(req, res) {
+				access.check(req);
+				answerJson(res, { revocations: hub.revocations() });
+			},
+		},
+		{
+			method: 'POST',
+			path: '/api/revoke',
+			async handle(req, res) {
+				access.check(req);
+				const target = revokeTarget(await readJson(req));
+				answerJson(res, await hub.revoke(target).catch(raise));
+			},
+		},
+	];
+}
+
+function revokeTarget(body: unknown): RevokeTarget {
+	const { tokenId, name } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+	if (typeof tokenId === 'string' && name === undefined) return { tokenId };
+	if (typeof name === 'string' && tokenId === undefined) return { name };
+	throw new SlimeError('bad_request', 'Write {"tokenId": "…"} or {"name": "…"}.');
+}
+
+/** What is wrong with what the client wrote is told to it. */
+function raise(error: unknown): never {
+	if (error instanceof UsageError) throw new SlimeError('bad_request', error.message, { cause: error });
+	throw error;
+}
+
+/** Only what says that it is JSON, which a page of another site cannot send unasked. */
+async function readJson(req: IncomingMessage): Promise<unknown> {
+	if (!/^application\/json *(?:;|$)/i.test(req.headers['content-type'] ?? '')) {
+		throw new SlimeError('bad_request', 'Content-Type is not application/json.');
+	}
+	const chunks: Buffer[] = [];
+	let length = 0;
+	for await (const chunk of req as AsyncIterable<Buffer>) {
+		length += chunk.length;
+		if (length > MAX_BODY) throw new SlimeError('bad_request', `The body is larger than ${MAX_BODY / 1024} KiB.`);
+		chunks.push(chunk);
+	}
+	try {
+		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+	} catch (cause) {
+		throw new SlimeError('bad_request', 'The body is not JSON.', { cause });
+	}
+}
