@@ -1,9 +1,11 @@
 /** What is revoked, and the file that keeps it: restarts, crashes, damage, several hubs. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { REVOCATIONS_FILE, Revocations } from '../../../src/auth/revocations.ts';
 import { UsageError } from '../../../src/shared/errors.ts';
 import { silentLogger } from '../../../src/shared/logger.ts';
@@ -12,6 +14,7 @@ import { eventually, LogSink } from '../../helpers/stack.ts';
 
 const ID = '0123456789abcdef01234567';
 const OTHER_ID = '76543210fedcba9876543210';
+const SOURCE = new URL('../../../src/auth/revocations.ts', import.meta.url).href;
 const NOW = Date.UTC(2030, 0, 1);
 
 async function folder(t: TestContext): Promise<string> {
@@ -85,7 +88,7 @@ test('what was saved is there after a restart, in a file that only its owner can
 test('a process that is killed while it writes loses nothing that was saved, and leaves no half file', async (t) => {
 	const directory = await folder(t);
 	const script = `
-		const { Revocations } = await import(${JSON.stringify(new URL('../../../src/auth/revocations.ts', import.meta.url).href)});
+		const { Revocations } = await import(${JSON.stringify(SOURCE)});
 		const logger = { error() {} };
 		const revocations = await Revocations.open({ directory: ${JSON.stringify(directory)}, logger });
 		for (let count = revocations.list.length; ; count++) {
@@ -103,6 +106,29 @@ test('a process that is killed while it writes loses nothing that was saved, and
 		const names = new Set((await open(t, directory)).list.map((entry) => 'name' in entry && entry.name));
 		for (let count = 0; count <= last; count++) assert.ok(names.has(`token ${count}`), `token ${count} of ${last}`);
 	}
+});
+
+test('a disk that takes only half of it leaves the file that was there, and nothing beside it', async (t) => {
+	const directory = await folder(t);
+	const before = await open(t, directory);
+	for (let count = 0; count < 500; count++) before.add({ name: `token ${count}` });
+	await before.save();
+	const content = await readFile(join(directory, REVOCATIONS_FILE), 'utf8');
+	const script = `
+		const { Revocations } = await import(${JSON.stringify(SOURCE)});
+		const logger = { error() {} };
+		const revocations = await Revocations.open({ directory: ${JSON.stringify(directory)}, logger });
+		revocations.add({ name: 'one more' });
+		await revocations.save().then(() => 'saved', (error) => error.code).then(console.log);
+		process.exit();`;
+	// No file may be longer than 8 blocks, of 512 or 1024 bytes.
+	const limited = ['-c', 'ulimit -f 8 && exec "$@"', 'sh', process.execPath];
+	const node = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script];
+	const env = { ...process.env, TSX_DISABLE_CACHE: '1' };
+	const { stdout } = await promisify(execFile)('sh', [...limited, ...node], { env, timeout: 30_000 });
+	assert.equal(stdout, 'EFBIG\n');
+	assert.equal(await readFile(join(directory, REVOCATIONS_FILE), 'utf8'), content);
+	assert.deepEqual(await readdir(directory), [REVOCATIONS_FILE]);
 });
 
 test('a file that is damaged is an error that names it, and is neither taken for empty nor written over', async (t) => {
