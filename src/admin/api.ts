@@ -4,6 +4,7 @@ import { SlimeError, UsageError } from '../shared/errors.ts';
 import { answerJson } from './answers.ts';
 import type { ApiAccess } from './api-access.ts';
 import type { Route } from './server.ts';
+import type { HubStatus } from './status.ts';
 
 const MAX_BODY = 16 * 1024;
 
@@ -17,6 +18,7 @@ export interface RevokeOutcome {
 
 /** What the routes need of a hub. */
 export interface ApiHub {
+	status(): HubStatus;
 	/** Oldest first. */
 	revocations(): ReadonlyArray<RevokeOutcome['revocation']>;
 	/**
@@ -28,6 +30,14 @@ export interface ApiHub {
 
 export function apiRoutes(hub: ApiHub, access: ApiAccess): readonly Route[] {
 	return [
+		{
+			method: 'GET',
+			path: '/api/status',
+			handle(req, res) {
+				access.check(req);
+				answerJson(res, hub.status());
+			},
+		},
 		{
 			method: 'GET',
 			path: '/api/revocations',

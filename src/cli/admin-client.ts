@@ -1,5 +1,5 @@
 /** Asks a running hub through its admin listener. Knows how to reach it and what its refusals mean, not what is asked. */
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { HubAdminSettings } from '../config/load.ts';
 import { messageOf, UsageError } from '../shared/errors.ts';
 import type { Flag } from './command.ts';
@@ -50,6 +50,7 @@ export async function askHub(settings: HubAdminSettings, path: string, body?: un
 	const host = reachable(settings.adminHost);
 	const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 	const sent = body === undefined ? undefined : JSON.stringify(body);
+	const { request } = await import('node:http');
 	const req = request({
 		host,
 		port,

@@ -1,6 +1,7 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { AgentStatus } from '../admin/status.ts';
 import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
@@ -45,6 +46,12 @@ export class Acceptor {
 
 	get links(): Iterable<AgentLink> {
 		return this.#links.values();
+	}
+
+	/** Every tunnel, also those that are leaving, by the agents' ids. */
+	get status(): readonly AgentStatus[] {
+		const all = [...this.#links.values(), ...this.#leaving].map((link) => link.status);
+		return all.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
 	}
 
 	/** Resolves when all tunnels have ended. */

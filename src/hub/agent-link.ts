@@ -3,6 +3,7 @@
  * Knows who the agent is; nothing of applications.
  */
 import type { Duplex } from 'node:stream';
+import type { AgentStatus } from '../admin/status.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
@@ -61,6 +62,7 @@ export class AgentLink implements Member, SessionHandler {
 	/** It has said how many workers it has. */
 	ready = false;
 	readonly #membership: Membership;
+	readonly #connected = performance.now();
 	readonly #heartbeat: Heartbeat;
 	readonly #log: Logger;
 	readonly #left: (link: AgentLink) => void;
@@ -109,6 +111,25 @@ export class AgentLink implements Member, SessionHandler {
 
 	get scopePaths(): readonly string[] {
 		return this.identity.scopePaths;
+	}
+
+	/** What operators are shown. */
+	get status(): AgentStatus {
+		const { agentId: id, tokenName: token, tokenId, address, info } = this.identity;
+		const { limit, leased } = this.#membership;
+		const { draining, rtt } = this.session;
+		const standing = this.ready ? 'ready' : 'connecting';
+		return {
+			id,
+			token,
+			tokenId,
+			address,
+			version: info.version,
+			state: draining ? 'leaving' : standing,
+			workers: { total: info.numWorker ?? limit, used: leased, limit },
+			age: Math.round(performance.now() - this.#connected),
+			rtt: rtt === 0 ? null : Math.round(rtt * 1000) / 1000,
+		};
 	}
 
 	/** Calls the listener when the frames that are being read have all been told. */

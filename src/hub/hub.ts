@@ -3,10 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
 import { ApiAccess } from '../admin/api-access.ts';
 import { AdminServer } from '../admin/server.ts';
+import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
+import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
@@ -50,6 +52,7 @@ export interface Hub {
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
+	const started = performance.now();
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const revocations = await Revocations.open({
 		directory: options.stateDir,
@@ -98,7 +101,18 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		throw new SlimeError('internal', `Revoked, but only until this hub ends: it could not be kept (${reason}).`);
 	};
 	const access = new ApiAccess(options.adminToken, options.adminHost);
-	const api = { revoke, revocations: () => revocations.list };
+	const status = (): HubStatus => {
+		const { slots: total, leased: used, waiting } = dispatcher.stats();
+		return {
+			version,
+			uptime: Math.round(performance.now() - started),
+			draining: gateway.draining,
+			agents: acceptor.status,
+			slots: { total, used, concurrent },
+			queue: { waiting, max: queue.max },
+		};
+	};
+	const api = { status, revoke, revocations: () => revocations.list };
 	const admin = new AdminServer({ ready: () => !gateway.draining, routes: apiRoutes(api, access), logger });
 	let adminPort: number | undefined;
 	try {

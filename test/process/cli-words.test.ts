@@ -56,6 +56,7 @@ test('every flag of the documentation is in the help of its command', async () =
 		'agent run':
 			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey serverName pin upstreamTokenFile stateDir config tokenFile',
 		certs: 'out hosts client force',
+		status: 'adminHost adminPort adminToken adminTokenFile json config',
 	};
 	for (const [command, flags] of Object.entries(documented)) {
 		const { stdout } = await runCli([...command.split(' '), '--help']);
