@@ -3,6 +3,7 @@ import { ConfigError } from '../config/mistakes.ts';
 import { messageOf, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { HUB_INIT } from './hub-init.ts';
 import { HUB_REVOKE } from './hub-revoke.ts';
 import { serve } from './service.ts';
 
@@ -125,6 +126,7 @@ export const HUB_COMMANDS: readonly Command[] = [
 		run: register,
 	},
 	HUB_REVOKE,
+	HUB_INIT,
 	{
 		name: 'hub check',
 		summary: "Say whether the hub's configuration is right",

@@ -53,6 +53,7 @@ test('every flag of the documentation is in the help of its command', async () =
 			'secret host port concurrent appPassword tlsCert tlsKey clientCa clientAuth bindIdentity agentHost agentPort adminHost adminPort adminToken adminTokenFile stateDir config secretFile',
 		'hub register': 'secret name age scopes scopePaths config secretFile',
 		'hub revoke': 'name tokenId list adminHost adminPort adminToken adminTokenFile stateDir config',
+		'hub init': 'dir',
 		'agent run':
 			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey serverName pin upstreamTokenFile stateDir config tokenFile',
 		certs: 'out hosts client force',
