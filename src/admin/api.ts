@@ -1,9 +1,9 @@
 /** The routes below /api: what the hub is doing, and which tokens it does not let in. Knows JSON; how a hub does it is the hub's. */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SlimeError, UsageError } from '../shared/errors.ts';
-import { answerJson } from './answers.ts';
+import { answerError, answerJson } from './answers.ts';
 import type { ApiAccess } from './api-access.ts';
-import type { Route } from './server.ts';
+import type { Route } from './router.ts';
 import type { HubStatus } from './status.ts';
 
 const MAX_BODY = 16 * 1024;
@@ -29,33 +29,34 @@ export interface ApiHub {
 }
 
 export function apiRoutes(hub: ApiHub, access: ApiAccess): readonly Route[] {
+	const route = (method: Route['method'], path: string, answer: (req: IncomingMessage) => unknown): Route => ({
+		method,
+		path,
+		handle: (req, res) => answering(req, res, access, answer),
+	});
 	return [
-		{
-			method: 'GET',
-			path: '/api/status',
-			handle(req, res) {
-				access.check(req);
-				answerJson(res, hub.status());
-			},
-		},
-		{
-			method: 'GET',
-			path: '/api/revocations',
-			handle(req, res) {
-				access.check(req);
-				answerJson(res, { revocations: hub.revocations() });
-			},
-		},
-		{
-			method: 'POST',
-			path: '/api/revoke',
-			async handle(req, res) {
-				access.check(req);
-				const target = revokeTarget(await readJson(req));
-				answerJson(res, await hub.revoke(target).catch(raise));
-			},
-		},
+		route('GET', '/api/status', () => hub.status()),
+		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
+		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
 	];
+}
+
+/** @throws what is a fault of the hub's own */
+async function answering(
+	req: IncomingMessage,
+	res: ServerResponse,
+	access: ApiAccess,
+	answer: (req: IncomingMessage) => unknown,
+): Promise<void> {
+	try {
+		access.check(req);
+		answerJson(res, await answer(req));
+	} catch (error) {
+		// What is wrong with what the client wrote is told to it.
+		if (error instanceof UsageError) answerError(res, new SlimeError('bad_request', error.message, { cause: error }));
+		else if (error instanceof SlimeError) answerError(res, error);
+		else throw error;
+	}
 }
 
 function revokeTarget(body: unknown): RevokeTarget {
@@ -63,12 +64,6 @@ function revokeTarget(body: unknown): RevokeTarget {
 	if (typeof tokenId === 'string' && name === undefined) return { tokenId };
 	if (typeof name === 'string' && tokenId === undefined) return { name };
 	throw new SlimeError('bad_request', 'Write {"tokenId": "…"} or {"name": "…"}.');
-}
-
-/** What is wrong with what the client wrote is told to it. */
-function raise(error: unknown): never {
-	if (error instanceof UsageError) throw new SlimeError('bad_request', error.message, { cause: error });
-	throw error;
 }
 
 /** Only what says that it is JSON, which a page of another site cannot send unasked. */

@@ -2,6 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
 import { ApiAccess } from '../admin/api-access.ts';
+import { probeRoutes } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
@@ -113,7 +114,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		};
 	};
 	const api = { status, revoke, revocations: () => revocations.list };
-	const admin = new AdminServer({ ready: () => !gateway.draining, routes: apiRoutes(api, access), logger });
+	const admin = new AdminServer({
+		routes: [...probeRoutes(() => (gateway.draining ? 'draining' : 'ready')), ...apiRoutes(api, access)],
+		logger,
+	});
 	let adminPort: number | undefined;
 	try {
 		const at = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
