@@ -73,11 +73,16 @@ async function readJson(req: IncomingMessage): Promise<unknown> {
 	}
 	const chunks: Buffer[] = [];
 	let length = 0;
-	for await (const chunk of req as AsyncIterable<Buffer>) {
-		length += chunk.length;
-		if (length > MAX_BODY) throw new SlimeError('bad_request', `The body is larger than ${MAX_BODY / 1024} KiB.`);
-		chunks.push(chunk);
+	try {
+		for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+			length += chunk.length;
+			if (length > MAX_BODY) break;
+			chunks.push(chunk);
+		}
+	} catch (cause) {
+		throw new SlimeError('bad_request', 'The request broke off.', { cause });
 	}
+	if (length > MAX_BODY) throw new SlimeError('bad_request', `The body is larger than ${MAX_BODY / 1024} KiB.`);
 	try {
 		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
 	} catch (cause) {

@@ -6,7 +6,18 @@ import { join as joinPath } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createAgent, createHub, createTokens, type GivenHubOptions } from '../../src/index.ts';
 import { UsageError } from '../../src/shared/errors.ts';
-import { Arrivals, ask, assertError, eventually, LogSink, SECRET, stack, token, upstream } from '../helpers/stack.ts';
+import {
+	Arrivals,
+	ask,
+	assertError,
+	eventually,
+	LogSink,
+	RawClient,
+	SECRET,
+	stack,
+	token,
+	upstream,
+} from '../helpers/stack.ts';
 
 async function folder(t: TestContext): Promise<string> {
 	const path = await mkdtemp(joinPath(tmpdir(), 'slime-revocation-'));
@@ -163,8 +174,26 @@ test('what is no revocation is refused, and changes nothing', async (t) => {
 		assertError(await post(admin, body), 400, 'bad_request');
 	}
 	assertError(await post(admin, { name: 'a' }, { 'content-type': 'text/plain' }), 400, 'bad_request');
-	assertError(await post(admin, { name: 'x'.repeat(20_000) }), 400, 'bad_request');
+	assertError(await post(admin, { name: 'x'.repeat(2_000_000) }), 400, 'bad_request');
 	assert.deepEqual(hub.revocations, []);
+});
+
+test('a request that breaks off is no fault of the hub', async (t) => {
+	const { hub, admin, log } = await adminHub(t);
+	const client = await RawClient.open(t, admin);
+	client.send(
+		'POST /api/revoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{"na',
+	);
+	const behind = await RawClient.open(t, admin);
+	behind.send('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+	await behind.sees('ok');
+	client.socket.resetAndDestroy();
+	assert.equal((await post(admin, { name: 'a' })).status, 200);
+	assert.equal(hub.revocations.length, 1);
+	assert.deepEqual(
+		log.lines.filter(({ level }) => level === 'error'),
+		[],
+	);
 });
 
 test('without a token only this machine may ask, by its own names, and no page of another site', async (t) => {
