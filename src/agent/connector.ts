@@ -131,6 +131,9 @@ export class Connector {
 				'another agent with this token and this id took our place: give each an --agentID',
 			);
 			this.#dialAfter(this.#backoff.atCap());
+		} else if (reason === 'revoked') {
+			logger.error({ hub: hub.label }, 'the token of this agent was revoked: make another with slime hub register');
+			this.#dialAfter(this.#backoff.next());
 		} else {
 			logger.info({ hub: hub.label, reason: reason || undefined }, 'the hub is leaving');
 			this.#dialAfter(this.#backoff.next());

@@ -16,7 +16,7 @@ export interface Loaded<Settings> {
 	readonly warnings: readonly string[];
 }
 
-/** HubOptions but for the logger, and where the hub keeps its state. */
+/** HubOptions but for the logger; `stateDir` only if it was named. */
 export type HubSettings = ReturnType<typeof hubSettings>;
 
 /** AgentOptions but for the logger. */
@@ -41,7 +41,7 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	return {
 		settings: hubSettings(hub, reading.has('adminPort')),
 		logLevel: log.level,
-		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword')],
+		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword', 'adminToken')],
 	};
 }
 
@@ -55,6 +55,27 @@ export async function loadHubSecret(sources: Sources): Promise<string> {
 	await reading.openFiles();
 	reading.require('secret', 'a token needs the secret of its hub');
 	return required(reading.finish().hub.secret);
+}
+
+/** Where a running hub is asked, and where it keeps its state. */
+export interface HubAdminSettings {
+	readonly adminHost: string;
+	readonly adminPort: number | 'off';
+	readonly adminToken?: string | undefined;
+	/** Only if it was named. */
+	readonly stateDir?: string | undefined;
+}
+
+/**
+ * What commands need to talk to a running hub: that works without its secret.
+ * @throws ConfigError
+ */
+export async function loadHubAdmin(sources: Sources): Promise<HubAdminSettings> {
+	const reading = await Reading.begin('hub', sources);
+	reading.keepOnly('adminHost', 'adminPort', 'adminToken', 'stateDir');
+	await reading.openFiles();
+	const { adminHost, adminPort, adminToken, stateDir } = reading.finish().hub;
+	return { adminHost, adminPort, adminToken, stateDir };
 }
 
 /**
@@ -87,7 +108,8 @@ function isHttps(address: string): boolean {
 }
 
 function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
-	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, ...settings } = hub;
+	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, adminTokenFile, ...settings } =
+		hub;
 	const tls = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey, clientCa } : undefined;
 	return { ...settings, secret: required(hub.secret), tls, adminRequired };
 }

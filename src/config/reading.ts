@@ -41,11 +41,11 @@ export class Reading {
 		return this.#entries.has(this.#prefix + name);
 	}
 
-	/** Forgets what the section says beside one secret. */
-	keepOnly(secret: string): void {
-		const key = this.#prefix + secret;
+	/** Forgets all but these of the section; a secret's name stands for both of its forms. */
+	keepOnly(...names: readonly string[]): void {
+		const keys = names.map((name) => this.#prefix + name);
 		for (const other of [...this.#entries.keys()]) {
-			if (other !== key && other !== fileForm(key)) this.#entries.delete(other);
+			if (!keys.some((key) => other === key || other === fileForm(key))) this.#entries.delete(other);
 		}
 	}
 

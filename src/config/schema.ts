@@ -88,6 +88,10 @@ const hub = z
 		adminHost: host().default('127.0.0.1'),
 		/** Port of the admin listener; 0 is any free one, `off` opens none. */
 		adminPort: portOrOff().default(8081),
+		/** What whoever uses /api on the admin listener must present; needed if that is not on loopback. */
+		adminToken: bearerToken().optional(),
+		/** A file with the admin token. */
+		adminTokenFile: path().optional(),
 		/** Folder where the hub keeps what must survive a restart. */
 		stateDir: path().optional(),
 		/** Which requests wait for a worker, how many, how long. */

@@ -1,6 +1,8 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { AgentStatus } from '../admin/status.ts';
+import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
@@ -27,6 +29,7 @@ const NOTHING = Buffer.alloc(0);
 
 export interface AcceptorOptions {
 	readonly tokens: Tokens;
+	readonly revocations: Revocations;
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
 	/** Agents must have brought a certificate that our CA signed. */
@@ -54,6 +57,12 @@ export class Acceptor {
 		return this.#links.values();
 	}
 
+	/** Every tunnel, also those that are leaving, by the agents' ids. */
+	get status(): readonly AgentStatus[] {
+		const all = [...this.#links.values(), ...this.#leaving].map((link) => link.status);
+		return all.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
+	}
+
 	/** Resolves when all tunnels have ended. */
 	async empty(): Promise<void> {
 		if (this.#isEmpty) return;
@@ -72,6 +81,8 @@ export class Acceptor {
 			const identity = await this.#identify(req, address);
 			if (socket.destroyed) return;
 			if (this.draining) throw new SlimeError('draining');
+			// In the same turn as it joins: what is revoked later finds its tunnel.
+			if (this.#isRevoked(identity)) throw new SlimeError('unauthorized', REVOKED);
 			const fields = { 'Slime-Hub-Version': version };
 			if (asksForWebSocket(req)) {
 				tuneTunnelSocket(socket);
@@ -92,6 +103,20 @@ export class Acceptor {
 	retireAll(reason: string): void {
 		this.draining = true;
 		for (const link of this.#links.values()) link.retire(reason);
+	}
+
+	/** Ends the tunnels whose tokens are revoked. @returns of each a promise that resolves when it is closed */
+	endRevoked(): ReadonlyArray<Promise<void>> {
+		const ended = [...this.#links.values(), ...this.#leaving].filter(({ identity }) => this.#isRevoked(identity));
+		for (const { identity } of ended) {
+			const { agentId: agent, tokenName: token, tokenId } = identity;
+			this.#options.logger.warn({ agent, token, tokenId }, "the agent's token was revoked: its tunnel is closed");
+		}
+		return ended.map((link) => link.revoke());
+	}
+
+	#isRevoked({ tokenId, tokenName: name, issuedAt }: AgentIdentity): boolean {
+		return this.#options.revocations.covers({ tokenId, name, issuedAt });
 	}
 
 	destroyAll(): void {
@@ -115,6 +140,7 @@ export class Acceptor {
 			agentId,
 			scopes: claims.scopes,
 			scopePaths: claims.scopePaths,
+			issuedAt: claims.issuedAt,
 			info,
 			address,
 		};
@@ -150,6 +176,8 @@ export class Acceptor {
 		);
 	}
 }
+
+const REVOKED = 'The token was revoked; make another with slime hub register.';
 
 /** For the agent's operator, whose certificate and token it is. */
 function anotherName(identities: readonly string[], name: string): string {

@@ -1,8 +1,15 @@
 /** A hub: puts its parts together and takes them through their life. */
 import type { AddressInfo } from 'node:net';
+import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
+import { ApiAccess } from '../admin/api-access.ts';
+import { probeRoutes } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
+import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
+import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
+import { messageOf, SlimeError } from '../shared/errors.ts';
+import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
@@ -28,7 +35,14 @@ export interface Hub {
 	readonly waiting: number;
 	/** Requests that hold a worker. */
 	readonly leased: number;
-	/** Reads the certificates again, for connections that come from now on; what cannot be used changes nothing and is logged. */
+	/** Tokens that are not let in, oldest first. */
+	readonly revocations: readonly Revocation[];
+	/**
+	 * Does not let a token in any more, and closes its tunnels; resolves when they are closed and `stateDir` holds it.
+	 * @throws UsageError for what no token can be called; SlimeError when it could not be kept, so that it holds until the hub ends
+	 */
+	revoke(target: RevocationTarget): Promise<RevokeOutcome>;
+	/** Reads the certificates and the revocations again, for connections that come from now on; what cannot be used changes nothing and is logged. */
 	reload(): void;
 	/** Ends gracefully: new work is refused, what is queued or running may finish until the drain timeout. */
 	drain(): Promise<void>;
@@ -40,7 +54,13 @@ export interface Hub {
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
+	const started = performance.now();
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
+	const revocations = await Revocations.open({
+		directory: options.stateDir,
+		changed: () => void acceptor.endRevoked(),
+		logger,
+	});
 	const { concurrent, setAsideAfter, slowStart } = options;
 	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
 	const upgrades = new Upgrades(options.upgrades);
@@ -55,6 +75,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const { clientAuth } = options;
 	const acceptor = new Acceptor({
 		tokens,
+		revocations,
 		dispatcher,
 		heartbeat: options.heartbeat,
 		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
@@ -69,21 +90,58 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	try {
 		bound = await listeners.listen();
 	} catch (error) {
+		revocations.close();
 		listeners.close();
 		throw error;
 	}
-	const admin = new AdminServer({ ready: () => !gateway.draining, logger });
+	const revoke = async (target: RevocationTarget): Promise<RevokeOutcome> => {
+		const revocation = revocations.add(target);
+		logger.warn('tokenId' in target ? { tokenId: target.tokenId } : { token: target.name }, 'revoked');
+		const closed = acceptor.endRevoked();
+		const [kept] = await Promise.allSettled([revocations.save(), within(CLOSING, Promise.all(closed))]);
+		if (kept.status === 'fulfilled') return { revocation, tunnels: closed.length };
+		const reason = messageOf(kept.reason);
+		logger.error({ reason }, 'a revocation was not kept: it holds until this hub ends');
+		throw new SlimeError('internal', `Revoked, but only until this hub ends: it could not be kept (${reason}).`);
+	};
+	const access = new ApiAccess(options.adminToken, options.adminHost);
+	const status = (): HubStatus => {
+		const { slots: total, leased: used, waiting } = dispatcher.stats();
+		return {
+			version,
+			uptime: Math.round(performance.now() - started),
+			draining: gateway.draining,
+			agents: acceptor.status,
+			slots: { total, used, concurrent },
+			queue: { waiting, max: queue.max },
+		};
+	};
+	const api = { status, revoke, revocations: () => revocations.list };
+	const admin = new AdminServer({
+		routes: [...probeRoutes(() => (gateway.draining ? 'draining' : 'ready')), ...apiRoutes(api, access)],
+		logger,
+	});
 	let adminPort: number | undefined;
 	try {
-		adminPort = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
+		const at = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
+		adminPort = at?.port;
+		if (at) access.listensAt(at.address);
 	} catch (error) {
+		revocations.close();
 		listeners.close();
 		throw error;
+	}
+	if (adminPort !== undefined && access.off) {
+		logger.warn(
+			{ adminHost: options.adminHost },
+			'the admin listener is beyond loopback: /api is off, for slime status and slime hub revoke, until adminTokenFile is set',
+		);
 	}
 	warnIfExposed(options, bound);
 
 	let ending: Promise<void> | undefined;
 	const end = async (timeout: number, late?: () => void): Promise<void> => {
+		revocations.close();
 		gateway.draining = true;
 		acceptor.draining = true;
 		listeners.close();
@@ -110,7 +168,14 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		get leased() {
 			return dispatcher.stats().leased;
 		},
-		reload: () => listeners.reload(),
+		get revocations() {
+			return revocations.list;
+		},
+		revoke,
+		reload: () => {
+			listeners.reload();
+			void revocations.reread();
+		},
 		drain: () => {
 			ending ??= end(options.drainTimeout, () =>
 				logger.warn('the drain timeout has passed: requests under way are cut'),
@@ -120,6 +185,9 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		close: () => end(0),
 	};
 }
+
+/** How long the tunnels of a revoked token may take to close before that is not waited for, in milliseconds. */
+const CLOSING = 1000;
 
 /** How long agents may take to close after the last request, in milliseconds. */
 const FAREWELL = 1000;
