@@ -5,6 +5,8 @@ import { UsageError } from '../shared/errors.ts';
 import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import { clientSecureContext, loadClientTls } from '../tls/contexts.ts';
+import { parsePin } from '../tls/pins.ts';
+import { Reloading } from '../tls/reloading.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { protocolOf, socketTo, tlsTo } from './connect.ts';
 import { Connector } from './connector.ts';
@@ -23,6 +25,8 @@ export interface Agent {
 	readonly ids: readonly string[];
 	/** Tunnels that are up. */
 	readonly connected: number;
+	/** Reads the certificates again, for the next connections; what cannot be used changes nothing and is logged. */
+	reload(): void;
 	/** Ends gracefully: no new requests, those under way may finish until the drain timeout. */
 	drain(): Promise<void>;
 	/** Ends at once. */
@@ -40,11 +44,11 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 	const upstreams = options.upstreams.map(parseUpstream);
 	if (hubs.length === 0) throw new UsageError('an agent needs a hub: --hub');
 	if (upstreams.length === 0) throw new UsageError('an agent needs an upstream: --upstream');
-	const tls = loadClientTls({ ca: options.ca, cert: options.tlsCert, key: options.tlsKey });
-	const needsTls = hubs.some((hub) => hub.secure) || upstreams.some(({ protocol }) => protocol === 'https');
-	const forHubs = needsTls ? clientSecureContext(tls) : undefined;
-	// The certificate is for hubs; an upstream gets the trusted roots alone.
-	const forUpstreams = needsTls ? createSecureContext({ ca: tls.ca }) : undefined;
+	const pins = options.pin?.map(parsePin);
+	if (pins && !hubs.every((hub) => hub.secure)) throw new UsageError('a pin needs hubs with https:// addresses');
+	if (options.serverName !== undefined && !hubs.some((hub) => hub.secure)) {
+		throw new UsageError('a serverName needs a hub with an https:// address');
+	}
 	const stored = await loadAgentId({ agentID: options.agentID, stateDir: options.stateDir });
 	const { id } = stored;
 	if (!stored.persistent) {
@@ -54,6 +58,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 	}
 	const hardware = options.reportHardware ? await describeMachine() : undefined;
 	const windows = new WindowBudget(PROCESS_WINDOWS);
+	const tls = clientCertificates(options, hubs.some((hub) => hub.secure) || upstreams.some(isHttps));
 
 	const ids: string[] = [];
 	const connectors: Connector[] = [];
@@ -63,7 +68,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 		ids.push(agentId);
 		const ownLogger = logger.child({ agent: agentId });
 		const slots = new Slots(options.numWorker);
-		const client = clientFor(upstream, options, forUpstreams);
+		const client = clientFor(upstream, options, () => tls.current.forUpstreams);
 		clients.push(client);
 		const worker = {
 			upstream: client,
@@ -77,7 +82,10 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 				token: options.token,
 				agentId,
 				info: { version, numWorker: options.numWorker, ...(hardware && { hardware }) },
-				secureContext: forHubs,
+				secureContext: () => tls.current.forHubs,
+				serverName: options.serverName,
+				pins,
+				transport: options.transport,
 				connectTimeout: options.connectTimeout,
 				slots,
 				worker,
@@ -95,6 +103,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 	}
 
 	const close = async () => {
+		tls.close();
 		for (const connector of connectors) connector.destroy();
 		for (const client of clients) client.close();
 	};
@@ -103,6 +112,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 		get connected() {
 			return connectors.filter((connector) => connector.connected).length;
 		},
+		reload: () => tls.reload(),
 		drain: async () => {
 			const drained = Promise.all(connectors.map((connector) => connector.drain()));
 			if (!(await within(options.drainTimeout, drained))) {
@@ -114,12 +124,39 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 	};
 }
 
+interface ClientContexts {
+	readonly forHubs?: SecureContext;
+	/** The trusted roots alone: the agent's certificate is for hubs. */
+	readonly forUpstreams?: SecureContext;
+}
+
+/** @throws UsageError for files that are wrong, needed or not */
+function clientCertificates({ ca, tlsCert, tlsKey, logger }: AgentOptions, needed: boolean): Reloading<ClientContexts> {
+	const load = () => loadClientTls({ ca, cert: tlsCert, key: tlsKey });
+	if (!needed) {
+		load();
+		return new Reloading({ files: [], load: () => ({}), logger });
+	}
+	return new Reloading<ClientContexts>({
+		files: [ca, tlsCert, tlsKey].filter((file) => file !== undefined),
+		load: () => {
+			const tls = load();
+			return { forHubs: clientSecureContext(tls), forUpstreams: clientSecureContext({ ca: tls.ca }) };
+		},
+		logger,
+	});
+}
+
+function isHttps({ protocol }: Upstream): boolean {
+	return protocol === 'https';
+}
+
 function authorizationFor(upstream: Upstream, options: AgentOptions): string | undefined {
 	if (options.upstreamToken !== undefined) return `Bearer ${options.upstreamToken}`;
 	return upstream.basic === undefined ? undefined : `Basic ${upstream.basic}`;
 }
 
-function clientFor(upstream: Upstream, options: AgentOptions, tls: SecureContext | undefined): UpstreamClient {
+function clientFor(upstream: Upstream, options: AgentOptions, tls: () => SecureContext | undefined): UpstreamClient {
 	const { connectTimeout, firstByteTimeout, heartbeat } = options;
 	const identity = { authority: upstream.authority, authorization: authorizationFor(upstream, options) };
 	switch (upstream.protocol) {
@@ -128,20 +165,23 @@ function clientFor(upstream: Upstream, options: AgentOptions, tls: SecureContext
 			return new Http1Upstream({ identity, firstByteTimeout, connect: socketTo(upstream, connectTimeout) });
 		case 'h2c': {
 			const connect = socketTo(upstream, connectTimeout);
-			return new Http2Upstream({ identity, scheme: 'http', firstByteTimeout, heartbeat, connect });
+			return new Http2Upstream({ identity, scheme: 'http', connectTimeout, firstByteTimeout, heartbeat, connect });
 		}
 		case 'https': {
-			const context = tls ?? createSecureContext();
+			const context = () => tls() ?? createSecureContext();
+			const http1 = new Http1Upstream({
+				identity,
+				firstByteTimeout,
+				connect: tlsTo(upstream, context, 'http/1.1', connectTimeout),
+			});
 			return new AlpnUpstream({
 				ask: () => protocolOf(upstream, context, connectTimeout),
-				http1: new Http1Upstream({
-					identity,
-					firstByteTimeout,
-					connect: tlsTo(upstream, context, 'http/1.1', connectTimeout),
-				}),
+				http1,
 				http2: new Http2Upstream({
+					http1,
 					identity,
 					scheme: 'https',
+					connectTimeout,
 					firstByteTimeout,
 					heartbeat,
 					connect: tlsTo(upstream, context, 'h2', connectTimeout),

@@ -17,12 +17,12 @@ export function socketTo(upstream: TcpUpstream | UnixUpstream, timeout: number):
 
 export function tlsTo(
 	upstream: TcpUpstream,
-	context: SecureContext,
+	context: () => SecureContext,
 	protocol: 'h2' | 'http/1.1',
 	timeout: number,
 ): Connect {
 	return (opened) => {
-		const socket = connectTls({ ...tlsOptions(upstream, context), ALPNProtocols: [protocol] });
+		const socket = connectTls({ ...tlsOptions(upstream, context()), ALPNProtocols: [protocol] });
 		socket.setNoDelay(true);
 		whenOpen(socket, 'secureConnect', timeout, (error, open) => {
 			if (error === null && protocol === 'h2' && socket.alpnProtocol !== 'h2') {
@@ -38,7 +38,7 @@ export function tlsTo(
 /** Which of HTTP/2 and HTTP/1.1 an https upstream speaks. @throws the error of the connection */
 export async function protocolOf(
 	upstream: TcpUpstream,
-	context: SecureContext,
+	context: () => SecureContext,
 	timeout: number,
 ): Promise<'h2' | 'http/1.1'> {
 	const { auto } = http2wrapper;
@@ -49,7 +49,7 @@ export async function protocolOf(
 		socket.once('secureConnect', () => clearTimeout(timer));
 		return socket;
 	});
-	const { alpnProtocol } = await resolve({ ...tlsOptions(upstream, context), ALPNProtocols: ['h2', 'http/1.1'] });
+	const { alpnProtocol } = await resolve({ ...tlsOptions(upstream, context()), ALPNProtocols: ['h2', 'http/1.1'] });
 	return alpnProtocol === 'h2' ? 'h2' : 'http/1.1';
 }
 

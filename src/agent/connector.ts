@@ -8,7 +8,7 @@ import { Backoff } from '../shared/backoff.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { HubAddress } from '../tunnel/address.ts';
-import { dialTunnel } from '../tunnel/dial.ts';
+import { dialTunnel, type Transport } from '../tunnel/dial.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { HandshakeError } from '../tunnel/handshake-error.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -20,7 +20,11 @@ export interface ConnectorOptions {
 	readonly token: string;
 	readonly agentId: string;
 	readonly info: AgentInfo;
-	readonly secureContext: SecureContext | undefined;
+	/** The newest, for the next connection. */
+	readonly secureContext: () => SecureContext | undefined;
+	readonly serverName: string | undefined;
+	readonly pins: readonly string[] | undefined;
+	readonly transport: Transport;
 	readonly connectTimeout: number;
 	readonly slots: Slots;
 	readonly worker: TunnelOptions['worker'];
@@ -77,13 +81,19 @@ export class Connector {
 		this.#dialing = true;
 		const { hub, logger } = this.#options;
 		try {
-			const { socket, head } = await dialTunnel({ ...this.#options, signal: this.#ending.signal });
+			const secureContext = this.#options.secureContext();
+			const { socket, head, transport } = await dialTunnel({
+				...this.#options,
+				secureContext,
+				signal: this.#ending.signal,
+			});
 			this.#dialing = false;
-			this.#join(socket, head);
+			this.#join(socket, head, transport);
 		} catch (error) {
 			this.#dialing = false;
 			if (this.#ending.signal.aborted) return;
-			const refused = error instanceof HandshakeError && error.kind === 'unauthorized';
+			// Neither a token nor a key gets right by asking often.
+			const refused = error instanceof HandshakeError && (error.kind === 'unauthorized' || error.kind === 'impostor');
 			const hinted = error instanceof HandshakeError ? (error.retryAfterMs ?? 0) : 0;
 			const wait = refused ? this.#backoff.atCap() : Math.max(this.#backoff.next(), hinted);
 			logger[refused ? 'error' : 'warn'](
@@ -94,7 +104,7 @@ export class Connector {
 		}
 	}
 
-	#join(socket: TunnelOptions['socket'], head: Buffer): void {
+	#join(socket: TunnelOptions['socket'], head: Buffer, transport: Transport): void {
 		const { hub, logger } = this.#options;
 		this.#backoff.connected();
 		const tunnel: Tunnel = new Tunnel({
@@ -106,7 +116,7 @@ export class Connector {
 		});
 		this.#tunnels.add(tunnel);
 		this.#current = tunnel;
-		logger.info({ hub: hub.label }, 'connected');
+		logger.info({ hub: hub.label, transport }, 'connected');
 	}
 
 	/** The hub takes this tunnel out of use: another one is wanted before it has ended. */
@@ -121,6 +131,9 @@ export class Connector {
 				'another agent with this token and this id took our place: give each an --agentID',
 			);
 			this.#dialAfter(this.#backoff.atCap());
+		} else if (reason === 'revoked') {
+			logger.error({ hub: hub.label }, 'the token of this agent was revoked: make another with slime hub register');
+			this.#dialAfter(this.#backoff.next());
 		} else {
 			logger.info({ hub: hub.label, reason: reason || undefined }, 'the hub is leaving');
 			this.#dialAfter(this.#backoff.next());

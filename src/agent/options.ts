@@ -15,9 +15,15 @@ export interface AgentOptions {
 	readonly reportHardware: boolean;
 	/** A PEM file trusted for hubs and https upstreams beside the system's roots. */
 	readonly ca?: string | undefined;
-	/** PEM files of the client certificate shown to the hub. */
+	/** PEM files of the client certificate shown to the hub. These and `ca` are read again when they change. */
 	readonly tlsCert?: string | undefined;
 	readonly tlsKey?: string | undefined;
+	/** The name that https hubs are asked for, and that their certificates must be for; that of their addresses if left out. */
+	readonly serverName?: string | undefined;
+	/** The keys that hubs may have, `sha256/BASE64` each; all hubs must then be https. */
+	readonly pin?: readonly string[] | undefined;
+	/** How the tunnel's bytes travel: behind an upgrade of their own, in WebSocket messages, or whichever passes. */
+	readonly transport: 'upgrade' | 'websocket' | 'auto';
 	/** Sent to the upstream as `Authorization: Bearer`. */
 	readonly upstreamToken?: string | undefined;
 	readonly stateDir?: string | undefined;
@@ -34,6 +40,7 @@ export type GivenAgentOptions = Partial<AgentOptions> & Pick<AgentOptions, 'toke
 export const AGENT_DEFAULTS: Omit<AgentOptions, 'token' | 'hubs' | 'upstreams'> = {
 	numWorker: 1,
 	reportHardware: true,
+	transport: 'auto',
 	connectTimeout: 10_000,
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,

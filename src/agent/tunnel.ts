@@ -10,6 +10,7 @@ import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
+import { isPlainConnect } from '../tunnel/fields.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { Turn } from './offers.ts';
@@ -77,6 +78,7 @@ export class Tunnel implements SessionHandler {
 				initialWindowSize: INITIAL_WINDOW,
 				maxFrameSize: 64 * 1024,
 				maxHeaderListSize: 256 * 1024,
+				enableConnectProtocol: true,
 			},
 			maxFields: 2000,
 		});
@@ -95,7 +97,7 @@ export class Tunnel implements SessionHandler {
 	// SessionHandler
 
 	stream(stream: Stream, section: FieldList, endStream: boolean): StreamHandler | null {
-		if (section[1] === 'CONNECT') {
+		if (isPlainConnect(section)) {
 			stream.respond([':status', '501'], true);
 			return null;
 		}

@@ -14,6 +14,11 @@ export interface UpstreamCall {
 	readonly trailers: boolean;
 	/** Names that came never-indexed and have to leave so (RFC 7541 section 6.2.3). */
 	readonly neverIndexed?: readonly string[] | null;
+	/**
+	 * The protocol to switch to (RFC 9110 section 7.8, RFC 8441). `method` then says nothing, `body` is `stream`, and none of it may be
+	 * written before onSwitched().
+	 */
+	readonly upgrade: string | undefined;
 }
 
 /** Hears of one exchange. `onReleased` is the last call and made exactly once, after onComplete, onFailure or cancel(). */
@@ -22,8 +27,13 @@ export interface UpstreamSink {
 	onConnected(): void;
 	/** `raw` is name, value, name, value … */
 	onInformation(status: number, raw: readonly string[]): void;
-	/** @param neverIndexed names that came never-indexed and have to leave so (RFC 7541 section 6.2.3) */
+	/** To an upgrade: it was refused, so never with 2xx. @param neverIndexed names that came never-indexed and have to leave so (RFC 7541 section 6.2.3) */
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void;
+	/**
+	 * The upstream has switched: both directions go on and end each on its own, so that write() and finish() may follow onComplete(),
+	 * and so may onFailure().
+	 */
+	onSwitched(raw: readonly string[]): void;
 	/** @returns false to pause until resume() */
 	onBody(chunk: Buffer): boolean;
 	/** Complete. */

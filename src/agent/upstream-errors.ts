@@ -31,6 +31,7 @@ function isTls(error: Error, code: string): boolean {
 
 /** After the request went out, and before the response's head came. */
 export function exchangeError(error: Error): SlimeError {
+	if (error instanceof SlimeError) return error;
 	const code = codeOf(error);
 	if (code === 'UND_ERR_HEADERS_TIMEOUT') return new SlimeError('upstream_timeout', undefined, { cause: error });
 	if (isUnparsable(error, code) || PROTOCOL_CODES.has(code)) {
@@ -41,9 +42,11 @@ export function exchangeError(error: Error): SlimeError {
 	});
 }
 
-/** undici gives a code to some of its parser's errors only, and none to a 101 that nobody asked for. */
+const UNPARSABLE = new Set(['bad upgrade', 'bad response']);
+
+/** undici gives a code to some of its parser's errors only, and none to a 100 or 101 that nobody asked for. */
 function isUnparsable(error: Error, code: string): boolean {
-	return error.name === 'HTTPParserError' || code.startsWith('HPE_') || error.message === 'bad upgrade';
+	return error.name === 'HTTPParserError' || code.startsWith('HPE_') || UNPARSABLE.has(error.message);
 }
 
 const PROTOCOL_CODES = new Set([

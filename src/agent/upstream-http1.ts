@@ -7,6 +7,8 @@ import { Readable } from 'node:stream';
 import { Client, type Dispatcher } from 'undici';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
+import { withOneCookie } from '../tunnel/fields.ts';
+import { ResponseStart } from './response-start.ts';
 import type {
 	UpstreamCall,
 	UpstreamClient,
@@ -15,6 +17,7 @@ import type {
 	UpstreamSink,
 } from './upstream-client.ts';
 import { CANNOT_BE_SENT, connectError, exchangeError } from './upstream-errors.ts';
+import { exchangeWithUpgrade } from './upstream-http1-upgrade.ts';
 import { exchangeWithTrailers } from './upstream-trailers.ts';
 
 /** Common servers close after 5 s of silence; undici also obeys Keep-Alive: timeout. */
@@ -48,6 +51,7 @@ export class Http1Upstream implements UpstreamClient {
 	}
 
 	send(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
+		if (call.upgrade !== undefined) return exchangeWithUpgrade(call, call.upgrade, sink, this.#options);
 		if (call.trailers && call.body === 'stream') return exchangeWithTrailers(call, sink, this.#options);
 		const connection = this.#take(IDEMPOTENT.has(call.method)) ?? this.#open();
 		return connection.run(call, sink);
@@ -89,6 +93,7 @@ interface Pool {
 class Connection {
 	idleSince = 0;
 	socket: Socket | null = null;
+	start: ResponseStart | null = null;
 	readonly #client: Client;
 	readonly #pool: Pool;
 	readonly #authorization: string | undefined;
@@ -110,7 +115,10 @@ class Connection {
 				options.connect((error, socket) => {
 					this.socket = socket;
 					if (error) callback(error, null);
-					else if (socket) callback(null, socket);
+					else if (socket) {
+						this.start = new ResponseStart(socket);
+						callback(null, socket);
+					}
 				});
 			},
 		});
@@ -122,7 +130,7 @@ class Connection {
 
 	run(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		this.#busy = true;
-		const headers: FieldList = ['host', this.#authority, ...call.fields];
+		const headers: FieldList = ['host', this.#authority, ...withOneCookie(call.fields)];
 		if (this.#authorization !== undefined) headers.push('authorization', this.#authorization);
 		const body = call.body === 'stream' ? new BodySource(sink) : call.body;
 		const exchange = new Http1Exchange(this, sink, body instanceof BodySource ? body : null);
@@ -182,6 +190,7 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 	#started = false;
 	#responded = false;
 	#notModified = false;
+	#reusable = true;
 	#cancelled = false;
 	#over = false;
 
@@ -240,6 +249,7 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 			return;
 		}
 		this.#started = true;
+		this.#connection.start?.expect();
 		this.#sink.onConnected();
 	}
 
@@ -247,6 +257,15 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 		this.#resume = resume;
 		if (this.#cancelled) return true;
 		const raw = textOf(rawHeaders);
+		const version = this.#connection.start?.version;
+		// Thrown, it comes back through onError, and the connection is closed.
+		if (version !== '1.1' && version !== '1.0')
+			throw new SlimeError('upstream_protocol', 'The upstream answered in another version of HTTP than 1.0 and 1.1.');
+		if (status === 101)
+			throw new SlimeError('upstream_protocol', 'The upstream switched protocols without being asked.');
+		// RFC 9112 section 6.1: who speaks 1.0 may not know where its own chunks end.
+		if (version === '1.0' && raw.some((name, i) => i % 2 === 0 && name.toLowerCase() === 'transfer-encoding'))
+			this.#reusable = false;
 		if (status < 200) {
 			this.#sink.onInformation(status, raw);
 			return true;
@@ -269,7 +288,7 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 			return;
 		}
 		const rawTrailers = trailers === null ? [] : textOf(trailers as unknown as Buffer[]);
-		this.#finish(!this.#cancelled);
+		this.#finish(this.#reusable && !this.#cancelled);
 		if (!this.#cancelled) this.#sink.onComplete(rawTrailers);
 	}
 

@@ -7,6 +7,7 @@ import { StreamState } from '../h2/stream-state.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
+import { unaskedChoice, WEBSOCKET } from '../tunnel/websocket.ts';
 import type {
 	UpstreamCall,
 	UpstreamClient,
@@ -21,8 +22,12 @@ export interface Http2Options {
 	readonly identity: UpstreamIdentity;
 	readonly scheme: 'http' | 'https';
 	readonly connect: Connect;
+	/** Milliseconds that a connection may take to its first SETTINGS, once it is there. */
+	readonly connectTimeout: number;
 	readonly firstByteTimeout: number;
 	readonly heartbeat: HeartbeatOptions;
+	/** Where upgrades go if the upstream takes none over HTTP/2 (RFC 8441 section 3). */
+	readonly http1?: UpstreamClient | undefined;
 }
 
 const MiB = 1024 * 1024;
@@ -70,7 +75,7 @@ export class Http2Upstream implements UpstreamClient {
 				for (const each of waiting) each.unreachable(error ?? new Error('no socket'));
 				return;
 			}
-			const session = new UpstreamSession(socket, this.#options.heartbeat, {
+			const session = new UpstreamSession(socket, this.#options, {
 				ready: () => {
 					this.#opening = null;
 					this.#sessions.add(session);
@@ -101,10 +106,12 @@ class UpstreamSession implements SessionHandler {
 	readonly #heartbeat: Heartbeat;
 	readonly #owner: SessionOwner;
 	readonly #stopping = new Set<() => void>();
+	/** Runs until its first SETTINGS. */
+	readonly #greeting: NodeJS.Timeout;
 	#ready = false;
 	#idleTimer: NodeJS.Timeout | undefined;
 
-	constructor(socket: Socket, heartbeat: HeartbeatOptions, owner: SessionOwner) {
+	constructor(socket: Socket, { heartbeat, connectTimeout }: Http2Options, owner: SessionOwner) {
 		this.#owner = owner;
 		this.h2 = new Session({
 			socket,
@@ -115,11 +122,13 @@ class UpstreamSession implements SessionHandler {
 			maxFields: 8000,
 		});
 		this.#heartbeat = new Heartbeat(this.h2, heartbeat, () => this.h2.destroy(new Error('the upstream went silent')));
+		this.#greeting = setTimeout(() => this.h2.destroy(new Error('the upstream says nothing')), connectTimeout);
 	}
 
 	settings(): void {
 		if (this.#ready) return;
 		this.#ready = true;
+		clearTimeout(this.#greeting);
 		this.#owner.ready();
 		this.streamOver();
 	}
@@ -143,6 +152,7 @@ class UpstreamSession implements SessionHandler {
 	}
 
 	closed(): void {
+		clearTimeout(this.#greeting);
 		clearTimeout(this.#idleTimer);
 		this.#heartbeat.stop();
 		for (const released of this.#stopping) released();
@@ -163,10 +173,13 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	#paused = 0;
 	#trailers: FieldList = [];
 	#untaken = 0;
-	/** What came of a streamed body before there was a stream: no more than the tunnel's first window, for no credit is given yet. */
+	/** Body that came before there was a connection: at most what a hub may send unasked. */
 	#early: Buffer[] = [];
-	#finished = false;
-	#finalTrailers: FieldList | undefined;
+	#finished: { readonly trailers: FieldList | undefined } | null = null;
+	/** The upstream's answer to an upgrade was to switch. */
+	#switched = false;
+	/** The exchange over HTTP/1.1 that took the place of this one. */
+	#instead: UpstreamExchange | null = null;
 
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http2Options) {
 		this.#call = call;
@@ -177,8 +190,15 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	start(session: UpstreamSession): void {
 		if (this.#over) return;
 		const { identity, scheme, firstByteTimeout } = this.#options;
-		const { method, path, fields, body, neverIndexed } = this.#call;
-		const section = [':method', method, ':scheme', scheme, ':authority', identity.authority, ':path', path, ...fields];
+		const { method, path, fields, body, upgrade, neverIndexed } = this.#call;
+		if (upgrade !== undefined && !session.h2.remote.enableConnectProtocol) {
+			this.#startElsewhere();
+			return;
+		}
+		const section = [':method', upgrade === undefined ? method : 'CONNECT', ':scheme', scheme];
+		section.push(':authority', identity.authority, ':path', path);
+		if (upgrade !== undefined) section.push(':protocol', upgrade);
+		section.push(...fields);
 		if (identity.authorization !== undefined) section.push('authorization', identity.authorization);
 		this.#session = session;
 		this.#sink.onConnected();
@@ -192,12 +212,24 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		const early = this.#early;
 		this.#early = [];
 		for (const chunk of early) this.write(chunk);
-		if (this.#finished) this.#stream.end(this.#finalTrailers);
+		if (this.#finished !== null) this.#stream.end(this.#finished.trailers);
+	}
+
+	#startElsewhere(): void {
+		const { http1 } = this.#options;
+		if (http1 !== undefined) {
+			this.#instead = http1.send(this.#call, this.#sink);
+			return;
+		}
+		this.#over = true;
+		this.#sink.onFailure(new SlimeError('upstream_protocol', 'The upstream takes no upgrades over HTTP/2.'), false);
+		this.#sink.onReleased();
 	}
 
 	unreachable(error: Error): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		this.#sink.onFailure(connectError(error), false);
 		this.#sink.onReleased();
 	}
@@ -205,26 +237,33 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#stream === null && !this.#over) this.#early.push(chunk);
+		if (this.#instead !== null) this.#instead.write(chunk);
+		else if (this.#stream === null && !this.#over) this.#early.push(chunk);
 		else if (this.#stream === null || this.#over || this.#stream.write(chunk)) this.#sink.onTaken(chunk.length);
 		else this.#untaken += chunk.length;
 	}
 
 	finish(trailers?: FieldList): void {
-		this.#finished = true;
-		this.#finalTrailers = trailers;
-		this.#stream?.end(trailers);
+		if (this.#instead !== null) this.#instead.finish(trailers);
+		else if (this.#stream === null) this.#finished = { trailers };
+		else this.#stream.end(trailers);
 	}
 
 	resume(): void {
+		this.#instead?.resume();
 		const bytes = this.#paused;
 		this.#paused = 0;
 		this.#stream?.consume(bytes);
 	}
 
 	cancel(): void {
+		if (this.#instead !== null) {
+			this.#instead.cancel();
+			return;
+		}
 		if (this.#over) return;
 		this.#over = true;
+		this.#early = [];
 		if (this.#stream === null) this.#sink.onReleased();
 		else this.#stream.reset(ErrorCode.CANCEL);
 	}
@@ -239,7 +278,24 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		clearTimeout(this.#late);
 		if (this.#over) return;
 		this.#responded = true;
-		this.#sink.onResponse(Number(section[1]), section.slice(2), stream.neverIndexed);
+		const raw = section.slice(2);
+		const status = Number(section[1]);
+		if (this.#call.upgrade === undefined || status >= 300) this.#sink.onResponse(status, raw, stream.neverIndexed);
+		else this.#onSwitched(raw);
+	}
+
+	#onSwitched(raw: FieldList): void {
+		const { upgrade, fields } = this.#call;
+		const unasked = upgrade === WEBSOCKET ? unaskedChoice(fields, raw) : null;
+		if (unasked === null) {
+			this.#switched = true;
+			this.#sink.onSwitched(raw);
+			return;
+		}
+		this.#over = true;
+		const what = `The upstream switched protocols with a ${unasked} that was not offered.`;
+		this.#sink.onFailure(new SlimeError('upstream_protocol', what), true);
+		this.#stream?.reset(ErrorCode.CANCEL);
 	}
 
 	data(stream: Stream, chunk: Buffer): void {
@@ -252,6 +308,10 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	}
 
 	end(stream: Stream): void {
+		if (this.#switched && !this.#over) {
+			this.#sink.onComplete([]);
+			return;
+		}
 		if (!this.#over) {
 			this.#over = true;
 			this.#sink.onComplete(this.#trailers);

@@ -3,6 +3,7 @@ import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:h
 import type { Socket } from 'node:net';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
+import { withOneCookie } from '../tunnel/fields.ts';
 import type { UpstreamCall, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
 import { connectError, exchangeError } from './upstream-errors.ts';
 import type { Http1Options } from './upstream-http1.ts';
@@ -24,7 +25,7 @@ class TrailerExchange implements UpstreamExchange {
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http1Options) {
 		this.#sink = sink;
 		const { authority, authorization } = options.identity;
-		const headers: FieldList = ['host', authority, ...call.fields, 'connection', 'close'];
+		const headers: FieldList = ['host', authority, ...withOneCookie(call.fields), 'connection', 'close'];
 		if (authorization !== undefined) headers.push('authorization', authorization);
 		// Trailers need the chunked form (RFC 9112 section 7.1.2).
 		const length = headers.indexOf('content-length');
@@ -55,6 +56,10 @@ class TrailerExchange implements UpstreamExchange {
 		this.#request.on('response', (response) => {
 			clearTimeout(late);
 			this.#onResponse(response);
+		});
+		this.#request.on('upgrade', (_response, socket) => {
+			socket.destroy();
+			this.#fail(new SlimeError('upstream_protocol'));
 		});
 		this.#request.on('drain', () => this.#take());
 		this.#request.on('error', (error) => this.#fail(this.#started ? exchangeError(error) : connectError(error)));
@@ -96,6 +101,10 @@ class TrailerExchange implements UpstreamExchange {
 
 	#onResponse(response: IncomingMessage): void {
 		this.#response = response;
+		if (response.httpVersion !== '1.1' && response.httpVersion !== '1.0') {
+			this.#fail(new SlimeError('upstream_protocol'));
+			return;
+		}
 		this.#sink.onResponse(response.statusCode ?? 502, response.rawHeaders);
 		response.on('data', (chunk: Buffer) => {
 			if (!this.#told && !this.#sink.onBody(chunk)) response.pause();

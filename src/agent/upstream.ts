@@ -80,7 +80,9 @@ function leavesRoot(target: string): boolean {
 	const path = query < 0 ? target : target.slice(0, query);
 	let depth = 0;
 	for (const segment of path.split('/')) {
-		const parts = segment.split(/\\|%2f|%5c/i).map((part) => part.replace(/;.*$/s, '').replaceAll(/%2e/gi, '.'));
+		const parts = segment
+			.split(/\\|%2f|%5c/i)
+			.map((part) => part.replace(/(?:;|%3b).*$/is, '').replaceAll(/%2e/gi, '.'));
 		const up = parts.filter((part) => part === '..').length;
 		if (up > 0) depth -= up;
 		else if (parts.some((part) => part !== '' && part !== '.')) depth += 1;

@@ -8,7 +8,9 @@ import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
-import { agentError, forwardableTrailers, listSize, tunnelResponse, upstreamRequest } from '../tunnel/fields.ts';
+import { agentError, listSize, tunnelResponse, tunnelSwitched, upstreamRequest } from '../tunnel/fields.ts';
+import { forwardableTrailers } from '../tunnel/trailers.ts';
+import { framingFault } from './response-framing.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
@@ -27,7 +29,7 @@ export interface WorkerContext {
 	readonly unsendable: LogGate;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
 	settled(): void;
-	/** The hub's limit may be another now. Called when both counts have changed, or it would be told of a step between. */
+	/** Tells the hub what it may have open, if that has changed. A slot that is released does so by itself. */
 	announce(): void;
 }
 
@@ -46,6 +48,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 	#status = 0;
 	#requestId = '';
 	readonly #began = performance.now();
+	/** Of an upgrade: nothing goes to the upstream before it has switched, where it could be taken for another request. */
+	#holds = false;
+	/** The upstream has switched protocols: its end and the hub's do not wait for each other. */
+	#switched = false;
+	/** The upstream has ended in order. */
+	#complete = false;
 	/** Bytes of the response that the tunnel could not take: the upstream waits. */
 	#paused = false;
 	#settled = false;
@@ -78,13 +86,22 @@ export class Worker implements StreamHandler, UpstreamSink {
 			this.onReleased();
 			return;
 		}
-		const { method, fields, trailers } = request;
+		const { method, fields, trailers, upgrade } = request;
 		const early = this.#early;
-		const streamed = !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
+		this.#holds = upgrade !== undefined;
+		const streamed = this.#holds || !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
 		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
 		try {
 			this.#exchange = this.#context.upstream.send(
-				{ method, path, fields, trailers, neverIndexed: this.#neverIndexed, body: streamed ? 'stream' : whole },
+				{
+					method,
+					path,
+					fields,
+					trailers,
+					neverIndexed: this.#neverIndexed,
+					body: streamed ? 'stream' : whole,
+					upgrade,
+				},
 				this,
 			);
 		} catch (error) {
@@ -94,6 +111,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			this.onReleased();
 			return;
 		}
+		if (this.#holds) return;
 		this.#early = [];
 		if (!streamed) {
 			for (const chunk of early) this.#stream.consume(chunk.length);
@@ -115,7 +133,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	// StreamHandler: from the hub
 
 	data(stream: Stream, chunk: Buffer): void {
-		if (this.#exchange !== null) this.#exchange.write(chunk);
+		if (this.#exchange !== null && !this.#holds) this.#exchange.write(chunk);
 		else if (this.#over) stream.consume(chunk.length);
 		else this.#early.push(chunk);
 	}
@@ -126,7 +144,8 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	end(): void {
 		this.#bodyEnded = true;
-		this.#exchange?.finish(this.#requestTrailers);
+		if (this.#complete) this.#over = true;
+		if (!this.#holds) this.#exchange?.finish(this.#requestTrailers);
 	}
 
 	failed(): void {
@@ -163,23 +182,40 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {
 		if (this.#over) return;
-		const section = tunnelResponse(status, raw);
-		const why = this.#whyUnfit(status, section);
-		if (why !== null) {
-			this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
-			this.#exchange?.cancel();
-			return;
+		if (status === 101) this.#giveUp('switched protocols without being asked');
+		// RFC 9110 section 15.
+		else if (status < 200 || status > 999) this.#giveUp(`answered with the status ${status}`);
+		else {
+			const why = framingFault(status, raw);
+			if (why !== null) this.#giveUp(why);
+			else this.#respond(status, tunnelResponse(status, raw), neverIndexed);
+		}
+	}
+
+	onSwitched(raw: readonly string[]): void {
+		if (this.#over || !this.#respond(200, tunnelSwitched(raw))) return;
+		this.#switched = true;
+		this.#holds = false;
+		const early = this.#early;
+		this.#early = [];
+		for (const chunk of early) this.#exchange?.write(chunk);
+		if (this.#bodyEnded) this.#exchange?.finish();
+	}
+
+	/** @returns whether it could be told */
+	#respond(status: number, section: FieldList, neverIndexed?: readonly string[] | null): boolean {
+		if (listSize(section) > Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST)) {
+			this.#giveUp('sent too many header bytes');
+			return false;
 		}
 		this.#status = status;
 		this.#stream.respond(section, false, neverIndexed);
+		return true;
 	}
 
-	#whyUnfit(status: number, section: FieldList): string | null {
-		if (status === 101) return 'switched protocols without being asked';
-		// RFC 9110 section 15.
-		if (status < 200 || status > 999) return `answered with the status ${status}`;
-		const most = Math.min(this.#stream.session.remote.maxHeaderListSize, MAX_RESPONSE_LIST);
-		return listSize(section) > most ? 'sent too many header bytes' : null;
+	#giveUp(why: string): void {
+		this.#refuse(new SlimeError('upstream_protocol', `The upstream ${why}.`), true);
+		this.#exchange?.cancel();
 	}
 
 	onBody(chunk: Buffer): boolean {
@@ -191,6 +227,12 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onComplete(rawTrailers: readonly string[]): void {
 		if (this.#over) return;
+		this.#complete = true;
+		if (this.#switched) {
+			if (this.#bodyEnded) this.#over = true;
+			this.#stream.end();
+			return;
+		}
 		this.#over = true;
 		this.#log('complete');
 		this.#stream.end(rawTrailers.length > 0 ? forwardableTrailers(rawTrailers) : undefined);
@@ -206,7 +248,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 		if (this.#status > 0) {
 			// What was cut must not look complete.
 			this.#over = true;
-			this.#stream.reset(error.code === 'upstream_protocol' ? ErrorCode.PROTOCOL_ERROR : ErrorCode.INTERNAL_ERROR);
+			if (!this.#switched) {
+				this.#stream.reset(error.code === 'upstream_protocol' ? ErrorCode.PROTOCOL_ERROR : ErrorCode.INTERNAL_ERROR);
+			} else if (this.#complete) this.#stream.stopReceiving();
+			else this.#stream.reset(ErrorCode.CANCEL);
 		} else {
 			this.#refuse(error, started);
 		}
@@ -219,8 +264,11 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	onReleased(): void {
+		// Not announced before its slot is: the hub would be told to pause, and a round trip later to go on.
 		this.#settle();
 		this.#slot.release();
+		// Nobody is left to take what an app would go on to send.
+		if (this.#switched && !this.#over && !this.#bodyEnded) this.#stream.stopReceiving();
 		this.#context.announce();
 	}
 

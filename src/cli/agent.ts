@@ -37,6 +37,25 @@ const FLAGS: readonly Flag[] = [
 	{ name: 'tlsCert', value: 'FILE', key: 'agent.tlsCert', help: 'Certificate (PEM) for hubs that ask for one' },
 	{ name: 'tlsKey', value: 'FILE', key: 'agent.tlsKey', help: 'Key of the certificate (PEM)' },
 	{
+		name: 'serverName',
+		value: 'NAME',
+		key: 'agent.serverName',
+		help: "Name that the hub's certificate must be for (default: that of --hub)",
+	},
+	{
+		name: 'pin',
+		value: 'PIN',
+		list: true,
+		key: 'agent.pin',
+		help: "Keys that the hub's certificate may have: sha256/BASE64, with commas",
+	},
+	{
+		name: 'transport',
+		value: 'HOW',
+		key: 'agent.transport',
+		help: 'upgrade, websocket, or auto: whichever the way to the hub lets through (default: auto)',
+	},
+	{
 		name: 'upstreamTokenFile',
 		value: 'FILE',
 		key: 'agent.upstreamTokenFile',

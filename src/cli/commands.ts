@@ -1,9 +1,11 @@
-/** All commands of the program, in the order of the help, with the two that belong to no group. */
+/** All commands of the program, in the order of the help, with those that are too small for a file. */
 import { ConfigError } from '../config/mistakes.ts';
 import { AGENT_COMMANDS } from './agent.ts';
+import { CERTS } from './certs.ts';
 import type { Call, Command } from './command.ts';
 import { HUB_COMMANDS } from './hub.ts';
 import { serve } from './service.ts';
+import { STATUS } from './status.ts';
 import { versionLine } from './version.ts';
 
 const DEMO: Command = {
@@ -26,7 +28,7 @@ const VERSION: Command = {
 	},
 };
 
-export const COMMANDS: readonly Command[] = [...HUB_COMMANDS, ...AGENT_COMMANDS, DEMO, VERSION];
+export const COMMANDS: readonly Command[] = [...HUB_COMMANDS, ...AGENT_COMMANDS, STATUS, CERTS, DEMO, VERSION];
 
 async function runDemoCommand({ flags, reportTo }: Call): Promise<number> {
 	const port = wholeNumber(flags, 'port', 0, 65_535);

@@ -1,7 +1,10 @@
-/** The commands of a hub: run, register, check. What they need is loaded when they run, for the others to start fast. */
+/** The commands of a hub: run, register, check, and those that have files of their own. What they need is loaded when they run, for the others to start fast. */
 import { ConfigError } from '../config/mistakes.ts';
-import { UsageError } from '../shared/errors.ts';
+import { messageOf, UsageError } from '../shared/errors.ts';
+import type { Logger } from '../shared/logger.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { HUB_INIT } from './hub-init.ts';
+import { HUB_REVOKE } from './hub-revoke.ts';
 import { serve } from './service.ts';
 
 const SECRET_FLAGS: readonly Flag[] = [
@@ -41,6 +44,29 @@ const RUN_FLAGS: readonly Flag[] = [
 		help: 'Authority (PEM) whose certificate agents must bring',
 	},
 	{
+		name: 'clientAuth',
+		value: 'WHO',
+		key: 'hub.clientAuth',
+		help: 'Who must bring one: agents, all, or optional (default: agents)',
+	},
+	{
+		name: 'bindIdentity',
+		key: 'hub.bindIdentity',
+		help: "An agent's certificate must be for its token's name (default: false)",
+	},
+	{
+		name: 'agentHost',
+		value: 'HOST',
+		key: 'hub.agentHost',
+		help: 'Address to listen on for agents (default: that of --host)',
+	},
+	{
+		name: 'agentPort',
+		value: 'PORT',
+		key: 'hub.agentPort',
+		help: 'Port for agents alone, 0 for any free one (default: they share --port)',
+	},
+	{
 		name: 'trustedProxies',
 		value: 'A,B',
 		key: 'hub.trustedProxies',
@@ -63,6 +89,18 @@ const RUN_FLAGS: readonly Flag[] = [
 		value: 'PORT',
 		key: 'hub.adminPort',
 		help: 'Port of the admin listener, or off (default: 8081)',
+	},
+	{
+		name: 'adminTokenFile',
+		value: 'FILE',
+		key: 'hub.adminTokenFile',
+		help: 'File with the token that /api of the admin listener wants',
+	},
+	{
+		name: 'adminToken',
+		value: 'TEXT',
+		key: 'hub.adminToken',
+		help: 'The token itself, which the process list then shows',
 	},
 	{ name: 'stateDir', value: 'FOLDER', key: 'hub.stateDir', help: 'What must survive a restart is kept here' },
 ];
@@ -99,6 +137,8 @@ export const HUB_COMMANDS: readonly Command[] = [
 		flags: REGISTER_FLAGS,
 		run: register,
 	},
+	HUB_REVOKE,
+	HUB_INIT,
 	{
 		name: 'hub check',
 		summary: "Say whether the hub's configuration is right",
@@ -114,13 +154,27 @@ async function runHub(call: Call): Promise<number> {
 	const logger = await createConsoleLogger(logLevel);
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
+	const stateDir = await stateFolder(settings.stateDir, logger);
 	return serve(async () => {
 		const { createHub } = await import('../index.ts');
-		const hub = await createHub({ ...settings, logger });
-		const { host, port } = hub.address;
-		logger.info({ url: hub.url, host, port, adminPort: hub.adminPort }, 'the hub listens');
+		const hub = await createHub({ ...settings, stateDir, logger });
+		const { address, agentAddress, agentUrl, adminPort } = hub;
+		const forAgents = agentAddress && { agentUrl, agentHost: agentAddress.host, agentPort: agentAddress.port };
+		logger.info({ url: hub.url, host: address.host, port: address.port, adminPort, ...forAgents }, 'the hub listens');
 		return hub;
 	}, logger);
+}
+
+/** @returns undefined, and says so, where there is no folder to keep anything in */
+async function stateFolder(named: string | undefined, logger: Logger): Promise<string | undefined> {
+	const { stateDirectory } = await import('../shared/state-directory.ts');
+	try {
+		return stateDirectory(named);
+	} catch (error) {
+		if (!(error instanceof UsageError)) throw error;
+		logger.warn({ reason: messageOf(error) }, 'revocations will not survive a restart');
+		return undefined;
+	}
 }
 
 async function register({ sources, flags }: Call): Promise<number> {

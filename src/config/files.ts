@@ -1,5 +1,5 @@
 /** Reads the small files that a configuration consists of or names. Knows nothing of what is in them. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { UsageError } from '../shared/errors.ts';
 
@@ -39,6 +39,11 @@ export async function checkReadable(path: string): Promise<void> {
 	} catch (error) {
 		throw unreadable(path, error);
 	}
+}
+
+/** Whether it can be read more than once, which a pipe cannot. */
+export function isRegular(path: string): boolean {
+	return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 }
 
 export function isMissing(error: unknown): boolean {

@@ -1,9 +1,11 @@
 /** From flags, environment and file to what a hub or an agent is told. Owns which keys are required and which belong together. */
 import type { LogLevel } from '../shared/logger.ts';
+import { loadClientTls, loadServerTls } from '../tls/contexts.ts';
 import { corsFault } from './cors.ts';
 import { Reading } from './reading.ts';
 import type { Configuration } from './schema.ts';
 import type { Sources } from './sources.ts';
+import { meansNo } from './values.ts';
 
 export type { FlagValue, Sources } from './sources.ts';
 
@@ -15,7 +17,7 @@ export interface Loaded<Settings> {
 	readonly warnings: readonly string[];
 }
 
-/** HubOptions but for the logger, and where the hub keeps its state. */
+/** HubOptions but for the logger; `stateDir` only if it was named. */
 export type HubSettings = ReturnType<typeof hubSettings>;
 
 /** AgentOptions but for the logger. */
@@ -32,6 +34,9 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
 	reading.requireBeside('clientCa', 'tlsCert');
+	reading.requireBeside('clientAuth', 'clientCa');
+	reading.requireBeside('bindIdentity', 'clientCa', meansNo);
+	reading.requireBeside('agentHost', 'agentPort');
 	for (const key of CORS_KEYS) reading.requireBeside(`cors.${key}`, 'cors.origins');
 	reading.check(({ hub }) => {
 		if (hub.proxyProtocol && hub.trustedProxies.length === 0) {
@@ -40,11 +45,15 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 		const fault = hub.cors.origins && corsFault({ ...hub.cors, origins: hub.cors.origins });
 		return fault && { key: `cors.${fault.key}`, text: fault.text };
 	});
+	reading.tryFiles(['tlsCert', 'tlsKey', 'clientCa'], (file) => {
+		const [cert, key] = [file('tlsCert'), file('tlsKey')];
+		if (cert !== undefined && key !== undefined) loadServerTls({ cert, key, clientCa: file('clientCa') });
+	});
 	const { hub, log } = reading.finish();
 	return {
 		settings: hubSettings(hub, reading.has('adminPort')),
 		logLevel: log.level,
-		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword')],
+		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword', 'adminToken')],
 	};
 }
 
@@ -58,6 +67,27 @@ export async function loadHubSecret(sources: Sources): Promise<string> {
 	await reading.openFiles();
 	reading.require('secret', 'a token needs the secret of its hub');
 	return required(reading.finish().hub.secret);
+}
+
+/** Where a running hub is asked, and where it keeps its state. */
+export interface HubAdminSettings {
+	readonly adminHost: string;
+	readonly adminPort: number | 'off';
+	readonly adminToken?: string | undefined;
+	/** Only if it was named. */
+	readonly stateDir?: string | undefined;
+}
+
+/**
+ * What commands need to talk to a running hub: that works without its secret.
+ * @throws ConfigError
+ */
+export async function loadHubAdmin(sources: Sources): Promise<HubAdminSettings> {
+	const reading = await Reading.begin('hub', sources);
+	reading.keepOnly('adminHost', 'adminPort', 'adminToken', 'stateDir');
+	await reading.openFiles();
+	const { adminHost, adminPort, adminToken, stateDir } = reading.finish().hub;
+	return { adminHost, adminPort, adminToken, stateDir };
 }
 
 /**
@@ -76,12 +106,31 @@ export async function loadAgent(
 	reading.require('upstream', 'the agent needs an upstream, the service that it serves');
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
+	reading.tryFiles(['ca', 'tlsCert', 'tlsKey'], (file) =>
+		loadClientTls({ ca: file('ca'), cert: file('tlsCert'), key: file('tlsKey') }),
+	);
+	reading.requireOf('pin', 'hub', (hubs) => hubs.every(isHttps), 'needs https:// before every address of agent.hub');
+	reading.requireOf('serverName', 'hub', (hubs) => hubs.some(isHttps), 'needs an https:// address in agent.hub');
 	const { agent, log } = reading.finish();
 	return { settings: agentSettings(agent), logLevel: log.level, warnings: reading.warnings };
 }
 
+function isHttps(address: string): boolean {
+	return /^https:\/\//i.test(address);
+}
+
 function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
-	const { tlsCert, tlsKey, clientCa, secretFile, previousSecretFile, appPasswordFile, cors, ...settings } = hub;
+	const {
+		tlsCert,
+		tlsKey,
+		clientCa,
+		secretFile,
+		previousSecretFile,
+		appPasswordFile,
+		adminTokenFile,
+		cors,
+		...settings
+	} = hub;
 	const { origins } = cors;
 	const tls = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey, clientCa } : undefined;
 	return { ...settings, secret: required(hub.secret), tls, cors: origins && { ...cors, origins }, adminRequired };

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
-import { checkReadable, readText } from './files.ts';
+import { checkReadable, isRegular, readText } from './files.ts';
 import { fileForm, KEYS, SECRETS, variableOf } from './keys.ts';
 import { type Entry, Mistakes } from './mistakes.ts';
 import { type Configuration, PEM_FILES, schema } from './schema.ts';
@@ -45,11 +45,11 @@ export class Reading {
 		return this.#entries.has(this.#prefix + name);
 	}
 
-	/** Forgets what the section says beside one secret. */
-	keepOnly(secret: string): void {
-		const key = this.#prefix + secret;
+	/** Forgets all but these of the section; a secret's name stands for both of its forms. */
+	keepOnly(...names: readonly string[]): void {
+		const keys = names.map((name) => this.#prefix + name);
 		for (const other of [...this.#entries.keys()]) {
-			if (other !== key && other !== fileForm(key)) this.#entries.delete(other);
+			if (!keys.some((key) => other === key || other === fileForm(key))) this.#entries.delete(other);
 		}
 	}
 
@@ -79,11 +79,47 @@ export class Reading {
 		this.#mistakes.add(this.#gathered.sectionOrigin(this.#section), undefined, `${sentence}: give ${remedy}`);
 	}
 
-	/** @param name a key that means nothing without the other */
-	requireBeside(name: string, other: string): void {
+	/**
+	 * @param name a key that means nothing without the other
+	 * @param harmless a value of it that needs no other
+	 */
+	requireBeside(name: string, other: string, harmless: (text: string) => boolean = () => false): void {
 		const entry = this.#entries.get(this.#prefix + name);
-		if (!entry || this.has(other)) return;
+		if (!entry || this.has(other) || (typeof entry.value === 'string' && harmless(entry.value))) return;
 		this.#mistakes.add(entry.origin, this.#prefix + name, `needs ${this.#prefix}${other} beside it`);
+	}
+
+	/**
+	 * A mistake at a key if the list of another is not as the key needs it.
+	 * @param fits is told the other key's items
+	 */
+	requireOf(name: string, other: string, fits: (items: readonly string[]) => boolean, sentence: string): void {
+		const entry = this.#entries.get(this.#prefix + name);
+		const list = this.#entries.get(this.#prefix + other);
+		if (entry && list && !fits(itemsOf(list.value))) this.#mistakes.add(entry.origin, this.#prefix + name, sentence);
+	}
+
+	/**
+	 * What is wrong in a file that a key names is a mistake at that key. Pipes are left to whoever needs what is in them.
+	 * @param open is told the files of the keys; throws UsageError, with the file's path before what is wrong with it
+	 */
+	tryFiles(names: readonly string[], open: (file: (name: string) => string | undefined) => unknown): void {
+		const keys = names.map((name) => this.#prefix + name);
+		if (keys.some((key) => this.#mistakes.concern(key))) return;
+		const file = (name: string) => {
+			const value = this.#entries.get(this.#prefix + name)?.value;
+			return typeof value === 'string' ? value : undefined;
+		};
+		if (names.some((name) => this.has(name) && !isRegular(file(name) ?? ''))) return;
+		try {
+			open(file);
+		} catch (error) {
+			if (!(error instanceof UsageError)) throw error;
+			const { message } = error;
+			const name = names.find((candidate) => message.startsWith(`${file(candidate)}: `)) ?? names[0];
+			const key = this.#prefix + name;
+			this.#mistakes.add(this.#entries.get(key)?.origin, key, message);
+		}
 	}
 
 	/** @param check throws UsageError for what is no item of the list */

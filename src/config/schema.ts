@@ -1,5 +1,6 @@
 /** Every key that a configuration has, what it means and its default. Durations are milliseconds and sizes bytes once read. */
 import { z } from 'zod';
+import { parsePin } from '../tls/pins.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { checkNetwork } from '../tunnel/trusted-proxies.ts';
 import {
@@ -8,6 +9,7 @@ import {
 	boolean,
 	checkName,
 	checkOrigin,
+	checkUpgrade,
 	duration,
 	host,
 	integer,
@@ -18,6 +20,7 @@ import {
 	port,
 	portOrOff,
 	secret,
+	serverName,
 	size,
 } from './values.ts';
 
@@ -41,10 +44,14 @@ const queue = z
 		mode: oneOf('header', 'always').default('header'),
 		/** Most requests that may wait at a time. */
 		max: integer(0).default(1024),
+		/** Most requests that may wait while no agent is connected that could serve them; within `max`. */
+		maxWithoutAgent: integer(0).default(1024),
 		/** How long a request may wait. */
 		timeout: duration().default(300_000),
 		/** Bytes of request bodies that waiting requests may hold, all together. */
 		maxBytes: size().default(256 * 2 ** 20),
+		/** A request that has waited so long counts as one step more urgent, and again after as long; 0 for never. */
+		aging: duration().default(30_000),
 	})
 	.prefault({});
 
@@ -85,12 +92,20 @@ const hub = z
 		appPassword: password().optional(),
 		/** A file with the app password. */
 		appPasswordFile: path().optional(),
-		/** Certificate chain, a PEM file; TLS on the hub's port. */
+		/** Certificate chain, a PEM file; TLS on the hub's ports. */
 		tlsCert: path().optional(),
 		/** Key of the certificate, a PEM file. */
 		tlsKey: path().optional(),
 		/** PEM file of the authority that signs agents' certificates; with it an agent must bring one. */
 		clientCa: path().optional(),
+		/** Who must bring a certificate of clientCa: `agents`; `all`, apps too; `optional`, nobody, but one that is brought must be right. */
+		clientAuth: oneOf('agents', 'all', 'optional').default('agents'),
+		/** Whether an agent's certificate must be for its token's name: the one of its DNS names or URIs, without any its common name. */
+		bindIdentity: boolean().default(false),
+		/** Address that agents connect to, if not where applications do; hub.host if left out. */
+		agentHost: host().optional(),
+		/** Port that agents connect to, and applications then cannot; 0 is any free one. Agents share hub.port if left out. */
+		agentPort: port().optional(),
 		/** Proxies before the hub whose X-Forwarded-* and Forwarded are believed: IP addresses, CIDR blocks, loopback, private. */
 		trustedProxies: listOf(checkNetwork).default([]),
 		/** Whether connections of those proxies begin with a PROXY header, version 1 or 2. */
@@ -101,12 +116,20 @@ const hub = z
 		adminHost: host().default('127.0.0.1'),
 		/** Port of the admin listener; 0 is any free one, `off` opens none. */
 		adminPort: portOrOff().default(8081),
+		/** What whoever uses /api on the admin listener must present; needed if that is not on loopback. */
+		adminToken: bearerToken().optional(),
+		/** A file with the admin token. */
+		adminTokenFile: path().optional(),
 		/** Folder where the hub keeps what must survive a restart. */
 		stateDir: path().optional(),
 		/** Which requests wait for a worker, how many, how long. */
 		queue,
 		/** How a dead tunnel is noticed. */
 		heartbeat,
+		/** Requests in a row that an agent's upstream has to fail until others are preferred to it for a while; 0 for never. */
+		setAsideAfter: integer(0).default(5),
+		/** How long others are preferred to an agent that has come back. */
+		slowStart: duration().default(10_000),
 		/** From a request's dispatch to the first byte of its response. */
 		firstByteTimeout: duration(1).default(600_000),
 		/** How long requests in progress may take to finish when the hub stops. */
@@ -123,6 +146,8 @@ const hub = z
 		keepAliveTimeout: duration(LEAST_TIMEOUT).default(75_000),
 		/** How long a TLS handshake may take. */
 		handshakeTimeout: duration(LEAST_TIMEOUT).default(15_000),
+		/** Protocols that applications may switch to by Upgrade, beside WebSocket. */
+		upgrades: listOf(checkUpgrade, { mayBeEmpty: true }).default([]),
 	})
 	.prefault({});
 
@@ -148,6 +173,12 @@ const agent = z
 		tlsCert: path().optional(),
 		/** Key of the client certificate, a PEM file. */
 		tlsKey: path().optional(),
+		/** Name that https hubs are asked for (SNI), and that their certificates must be for, instead of the address's. */
+		serverName: serverName().optional(),
+		/** Keys that https hubs may have, one or more: sha256/ and base64 of the public key's SHA-256. */
+		pin: listOf(parsePin).optional(),
+		/** How the tunnel travels: `upgrade`, in HTTP's; `websocket`, in messages of a WebSocket; `auto`, whichever passes. */
+		transport: oneOf('upgrade', 'websocket', 'auto').default('auto'),
 		/** Sent to the upstream as Authorization: Bearer; better in a file. */
 		upstreamToken: bearerToken().optional(),
 		/** A file with the token for the upstream. */

@@ -1,4 +1,5 @@
 /** The kinds of values that a configuration has, each from text to what it means. Knows no keys; never repeats a secret. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/errors.ts';
@@ -51,6 +52,11 @@ export const portOrOff = () =>
 
 const YES = ['true', 'yes', 'on', '1'];
 const NO = ['false', 'no', 'off', '0'];
+
+/** Whether a text says no; false for everything else, right or wrong. */
+export function meansNo(text: string): boolean {
+	return NO.includes(text.toLowerCase());
+}
 
 export const boolean = () =>
 	textTo((text) => {
@@ -106,6 +112,13 @@ export const host = () =>
 		throw new UsageError(`${quoted(text)} is not a host: write a name or an IP address, such as 0.0.0.0 or ::1`);
 	});
 
+/** What a certificate can be for: a DNS name or an IP address. */
+export const serverName = () =>
+	textTo((text) => {
+		if (isIP(text) !== 0 || /^[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63}){0,20}$/.test(text)) return text;
+		throw new UsageError(`${quoted(text)} is not a server name: write a DNS name or an IP address, without a port`);
+	});
+
 export const agentId = () =>
 	textTo((text) => {
 		if (/^[A-Za-z0-9._-]{1,64}$/.test(text)) return text;
@@ -158,11 +171,21 @@ export function itemsOf(value: string | readonly string[]): readonly string[] {
 	return typeof value === 'string' ? value.split(',').map((item) => item.trim()) : value;
 }
 
-/** One or more texts, which stay as they are written. */
-export const listOf = (check: (text: string) => unknown) =>
+/** What an Upgrade field may name; h2c would carry requests past the hub. */
+export function checkUpgrade(text: string): void {
+	if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\/[!#$%&'*+.^_`|~0-9A-Za-z-]+)?$/.test(text)) {
+		throw new UsageError(`${quoted(text)} is not the name of a protocol as Upgrade has it`);
+	}
+	if (/^h2c(?:-reverse)?$|^HTTP\/|^TLS\//i.test(text)) {
+		throw new UsageError(`${quoted(text)} would carry requests past the hub: name another protocol`);
+	}
+}
+
+/** Texts, which stay as they are written; one or more of them unless there may be none. */
+export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } = {}) =>
 	z.union([z.string(), z.array(z.string())]).transform((value, context) => {
 		const items = itemsOf(value);
-		if (items.length === 0) context.addIssue({ code: 'custom', message: 'the list is empty' });
+		if (items.length === 0 && !mayBeEmpty) context.addIssue({ code: 'custom', message: 'the list is empty' });
 		for (const [index, item] of items.entries()) {
 			const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
 			if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });

@@ -5,6 +5,8 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const BAD_VALUE = /[\0\r\n]|^[ \t]|[ \t]$/;
 const DIGITS = /^[0-9]{1,15}$/;
 const STATUS = /^[1-9][0-9]{2}$/;
+/** RFC 3986 section 3.1. */
+const SCHEME = /^[a-z][a-z0-9+\-.]*$/i;
 
 /** Names that passed NAME before; bounded, so that a peer cannot fill it. */
 const knownNames = new Set<string>();
@@ -45,6 +47,7 @@ export function checkRequest(fields: FieldList): RequestLine {
 		return { method, contentLength };
 	}
 	if (!scheme || !path) throw malformed('no :scheme or no :path');
+	if (!SCHEME.test(scheme)) throw malformed(':scheme is no scheme');
 	if (protocol !== undefined && (method !== 'CONNECT' || !authority)) throw malformed(':protocol without CONNECT');
 	if (path.charCodeAt(0) !== 0x2f && !(path === '*' && method === 'OPTIONS')) throw malformed(':path is no path');
 	return { method, contentLength };

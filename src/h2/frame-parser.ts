@@ -5,7 +5,6 @@
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
-import { TINY_INCREMENT } from './limits.ts';
 import { ConnectionError, ErrorCode, type FieldList, Flag, FrameType } from './protocol.ts';
 import type { Settings } from './settings.ts';
 
@@ -155,7 +154,7 @@ export class FrameParser implements FrameSink {
 				break;
 			case FrameType.WINDOW_UPDATE:
 				if (length !== 4) throw frameSize('WINDOW_UPDATE');
-				this.#windowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
+				listener.onWindowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
 				break;
 			case FrameType.SETTINGS:
 				if (id !== 0) throw protocolError('SETTINGS on a stream');
@@ -193,11 +192,6 @@ export class FrameParser implements FrameSink {
 				listener.onOverhead();
 				break;
 		}
-	}
-
-	#windowUpdate(id: number, increment: number): void {
-		if (increment < TINY_INCREMENT) this.#listener.onOverhead();
-		this.#listener.onWindowUpdate(id, increment);
 	}
 
 	#headers(flags: number, id: number, buffer: Buffer, from: number, to: number): void {

@@ -32,7 +32,10 @@ export const OVERHEAD_BUDGET: Rate = { burst: 50_000, perSecond: 20_000 };
 export const STRANGERS_RESETS: Rate = { burst: 2000, perSecond: 200 };
 export const STRANGERS_OVERHEAD: Rate = { burst: 10_000, perSecond: 2000 };
 
-/** Bytes: window updates of at least this are paid for by the bytes that they ask for, and 2^31 of them overflow the window. */
+/**
+ * Bytes: window updates of at least this are paid for by the bytes that they ask for, and 2^31 of them overflow the window. Smaller
+ * ones are free as long as there are no more than two for each DATA frame that the peer was sent.
+ */
 export const TINY_INCREMENT = 1024;
 
 /**

@@ -34,6 +34,8 @@ export class Outbound {
 	readonly encoder: HpackEncoder;
 	/** The peer's SETTINGS_MAX_FRAME_SIZE. */
 	maxFrameSize = DEFAULT_MAX_FRAME_SIZE;
+	/** DATA frames written so far. */
+	dataFrames = 0;
 	/** Writes that left after the socket had been stuck: a sign of life. */
 	progress = 0;
 	readonly #socket: Duplex;
@@ -152,6 +154,7 @@ export class Outbound {
 			if (!stream.sendable) continue;
 			const frame = scheduler.size > 0 ? Math.min(TURN_BYTES, this.maxFrameSize) : this.maxFrameSize;
 			const sent = stream.transmit(this.frames, Math.min(frame, this.#window, room));
+			this.dataFrames++;
 			this.#window -= sent;
 			room -= sent;
 			if (stream.sendable) scheduler.add(stream);

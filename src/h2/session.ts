@@ -8,7 +8,7 @@ import { type FrameListener, FrameParser, protocolError } from './frame-parser.t
 import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
+import { OVERHEAD_BUDGET, RESET_BUDGET, TINY_INCREMENT, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
 import { PeerBudget } from './peer-budget.ts';
 import { Pings } from './pings.ts';
@@ -59,6 +59,7 @@ export class Session implements FrameListener, OutboundOwner {
 	readonly #budget: WindowBudget;
 	readonly #maxStreamWindow: number;
 	readonly #overhead: PeerBudget;
+	#tinyUpdates = 0;
 	readonly #watch: UnfinishedWatch;
 	#goawayReceived = false;
 	#shuttingDown = false;
@@ -341,6 +342,8 @@ export class Session implements FrameListener, OutboundOwner {
 	}
 
 	onWindowUpdate(id: number, increment: number): void {
+		// Some give credit for every DATA frame, however small it is, on its stream and on the connection.
+		if (increment < TINY_INCREMENT && ++this.#tinyUpdates > 2 * this.#outbound.dataFrames) this.#overhead.spend();
 		if (id !== 0) {
 			this.#receiver.onWindowUpdate(id, increment);
 			return;
@@ -372,7 +375,7 @@ export class Session implements FrameListener, OutboundOwner {
 		Object.assign(this.local, settings);
 		this.#parser.setLimits(settings);
 		const delta = this.local.initialWindowSize - before;
-		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.receiveWindow.shift(delta);
+		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.shiftReceiveWindow(delta);
 		const next = this.#announced.next();
 		if (next !== null) this.#announce(next);
 		this.#handler.settingsAcknowledged?.(this);

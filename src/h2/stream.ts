@@ -140,9 +140,13 @@ export class Stream {
 
 	/** Gives the peer credit for body bytes that were taken care of. */
 	consume(bytes: number): void {
-		if (bytes > 0 && this.state <= StreamState.HALF_CLOSED_LOCAL && this.receiveWindow.read(bytes)) {
-			this.session.creditStream(this);
-		}
+		if (bytes > 0 && this.#receives && this.receiveWindow.read(bytes)) this.session.creditStream(this);
+	}
+
+	/** For the session: the peer took note of another initial window of ours. */
+	shiftReceiveWindow(delta: number): void {
+		this.receiveWindow.shift(delta);
+		if (this.#receives && this.receiveWindow.due) this.session.creditStream(this);
 	}
 
 	/** Ends both sides at once with RST_STREAM. Without effect on a stream that is over. */
@@ -222,6 +226,10 @@ export class Stream {
 		this.#queue.clear();
 		this.session.left(this);
 		this.handler.closed?.(this);
+	}
+
+	get #receives(): boolean {
+		return this.state <= StreamState.HALF_CLOSED_LOCAL;
 	}
 
 	#endSent(): void {

@@ -91,6 +91,11 @@ export class ReceiveWindow {
 		this.#returned += bytes;
 		this.#measured += bytes;
 		this.#read += bytes;
+		return this.due;
+	}
+
+	/** Enough was read that credit should go out. */
+	get due(): boolean {
 		return this.#returned >= Math.min(this.size / 2, MOST_HELD_BACK);
 	}
 
@@ -137,7 +142,10 @@ export class ReceiveWindow {
 		return this.#grant(increment);
 	}
 
-	/** The peer took note of another SETTINGS_INITIAL_WINDOW_SIZE of ours. */
+	/**
+	 * The peer took note of another SETTINGS_INITIAL_WINDOW_SIZE of ours. What was little in a large window may be due in a small
+	 * one, and nothing further arrives that would bring it out.
+	 */
 	shift(delta: number): void {
 		this.size = Math.max(1, this.size + delta);
 		this.available += delta;

@@ -1,15 +1,24 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
+import type { AgentStatus } from '../admin/status.ts';
+import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
-import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/handshake.ts';
+import { peerCertificate } from '../tls/peer-certificate.ts';
+import {
+	acceptUpgrade,
+	asksForWebSocket,
+	readTunnelRequest,
+	refuseUpgrade,
+	tuneTunnelSocket,
+} from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
+import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { peerOf } from './peer.ts';
@@ -17,12 +26,17 @@ import { peerOf } from './peer.ts';
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 512 * 1024 * 1024;
 
+const NOTHING = Buffer.alloc(0);
+
 export interface AcceptorOptions {
 	readonly tokens: Tokens;
+	readonly revocations: Revocations;
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
 	/** Agents must have brought a certificate that our CA signed. */
 	readonly certificates: boolean;
+	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
+	readonly bindIdentity: boolean;
 	readonly logger: Logger;
 }
 
@@ -44,6 +58,12 @@ export class Acceptor {
 		return this.#links.values();
 	}
 
+	/** Every tunnel, also those that are leaving, by the agents' ids. */
+	get status(): readonly AgentStatus[] {
+		const all = [...this.#links.values(), ...this.#leaving].map((link) => link.status);
+		return all.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
+	}
+
 	/** Resolves when all tunnels have ended. */
 	async empty(): Promise<void> {
 		if (this.#isEmpty) return;
@@ -62,7 +82,16 @@ export class Acceptor {
 			const identity = await this.#identify(req, address);
 			if (socket.destroyed) return;
 			if (this.draining) throw new SlimeError('draining');
-			this.#join(identity, socket, head);
+			// In the same turn as it joins: what is revoked later finds its tunnel.
+			if (this.#isRevoked(identity)) throw new SlimeError('unauthorized', REVOKED);
+			const fields = { 'Slime-Hub-Version': version };
+			if (asksForWebSocket(req)) {
+				tuneTunnelSocket(socket);
+				acceptWebSocket(req, socket, head, fields, (duplex) => this.#join(identity, duplex, NOTHING));
+			} else {
+				acceptUpgrade(socket, fields);
+				this.#join(identity, socket, head);
+			}
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
 			const leftOut = this.#refusals.pass();
@@ -77,29 +106,48 @@ export class Acceptor {
 		for (const link of this.#links.values()) link.retire(reason);
 	}
 
+	/** Ends the tunnels whose tokens are revoked. @returns of each a promise that resolves when it is closed */
+	endRevoked(): ReadonlyArray<Promise<void>> {
+		const ended = [...this.#links.values(), ...this.#leaving].filter(({ identity }) => this.#isRevoked(identity));
+		for (const { identity } of ended) {
+			const { agentId: agent, tokenName: token, tokenId } = identity;
+			this.#options.logger.warn({ agent, token, tokenId }, "the agent's token was revoked: its tunnel is closed");
+		}
+		return ended.map((link) => link.revoke());
+	}
+
+	#isRevoked({ tokenId, tokenName: name, issuedAt }: AgentIdentity): boolean {
+		return this.#options.revocations.covers({ tokenId, name, issuedAt });
+	}
+
 	destroyAll(): void {
 		for (const link of [...this.#links.values(), ...this.#leaving]) link.session.destroy();
 	}
 
 	async #identify(req: IncomingMessage, address: string): Promise<AgentIdentity> {
-		if (this.#options.certificates && !(req.socket instanceof TLSSocket && req.socket.authorized)) {
+		const { certificates, bindIdentity, tokens } = this.#options;
+		const certificate = certificates || bindIdentity ? peerCertificate(req.socket) : undefined;
+		if ((certificates || bindIdentity) && !certificate?.verified) {
 			throw new SlimeError('unauthorized', 'This hub wants a client certificate that its CA signed.');
 		}
 		const { token, agentId, info } = readTunnelRequest(req);
-		const claims = await this.#options.tokens.verify(token);
+		const claims = await tokens.verify(token);
+		if (bindIdentity && !certificate?.identities.includes(claims.name)) {
+			throw new SlimeError('unauthorized', anotherName(certificate?.identities ?? [], claims.name));
+		}
 		return {
 			tokenId: claims.tokenId,
 			tokenName: claims.name,
 			agentId,
 			scopes: claims.scopes,
 			scopePaths: claims.scopePaths,
+			issuedAt: claims.issuedAt,
 			info,
 			address,
 		};
 	}
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
-		acceptUpgrade(socket, { 'Slime-Hub-Version': version });
 		const { dispatcher, heartbeat } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
@@ -128,4 +176,12 @@ export class Acceptor {
 			'agent connected',
 		);
 	}
+}
+
+const REVOKED = 'The token was revoked; make another with slime hub register.';
+
+/** For the agent's operator, whose certificate and token it is. */
+function anotherName(identities: readonly string[], name: string): string {
+	const held = identities.length === 0 ? 'nobody' : identities.slice(0, 3).join(', ').slice(0, 120);
+	return `The client certificate is for ${held}, but the token is for ${name}: they must name the same agent.`;
 }

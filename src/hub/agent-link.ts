@@ -3,6 +3,7 @@
  * Knows who the agent is; nothing of applications.
  */
 import type { Duplex } from 'node:stream';
+import type { AgentStatus } from '../admin/status.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
@@ -19,6 +20,9 @@ const MiB = 1024 * KiB;
 /** Initial stream windows of one tunnel, all together, at most. */
 const ALL_WINDOWS = 32 * MiB;
 
+/** How long an agent has to read that its token was revoked, in milliseconds; then its requests are cut. */
+const LAST_WORD = 500;
+
 /** Who an agent is, as its token and its handshake say. */
 export interface AgentIdentity {
 	readonly tokenId: string;
@@ -26,6 +30,8 @@ export interface AgentIdentity {
 	readonly agentId: string;
 	readonly scopes: readonly string[];
 	readonly scopePaths: readonly string[];
+	/** When its token was made. */
+	readonly issuedAt: Date;
 	readonly info: AgentInfo;
 	readonly address: string;
 }
@@ -56,6 +62,7 @@ export class AgentLink implements Member, SessionHandler {
 	/** It has said how many workers it has. */
 	ready = false;
 	readonly #membership: Membership;
+	readonly #connected = performance.now();
 	readonly #heartbeat: Heartbeat;
 	readonly #log: Logger;
 	readonly #left: (link: AgentLink) => void;
@@ -106,6 +113,25 @@ export class AgentLink implements Member, SessionHandler {
 		return this.identity.scopePaths;
 	}
 
+	/** What operators are shown. */
+	get status(): AgentStatus {
+		const { agentId: id, tokenName: token, tokenId, address, info } = this.identity;
+		const { limit, leased } = this.#membership;
+		const { draining, rtt } = this.session;
+		const standing = this.ready ? 'ready' : 'connecting';
+		return {
+			id,
+			token,
+			tokenId,
+			address,
+			version: info.version,
+			state: draining ? 'leaving' : standing,
+			workers: { total: info.numWorker ?? limit, used: leased, limit },
+			age: Math.round(performance.now() - this.#connected),
+			rtt: rtt === 0 ? null : Math.round(rtt * 1000) / 1000,
+		};
+	}
+
 	/** Calls the listener when the frames that are being read have all been told. */
 	afterRead(listener: ReadListener): void {
 		this.#waitingForRead.push(listener);
@@ -154,6 +180,22 @@ export class AgentLink implements Member, SessionHandler {
 	retire(reason: string): void {
 		this.#membership.drain();
 		this.session.shutdown(reason);
+	}
+
+	/** Its token is not valid any more: nothing new, and what is under way has a moment. Resolves when the socket is closed. */
+	async revoke(): Promise<void> {
+		const { session } = this;
+		const closed = new Promise<void>((resolve) => {
+			if (session.socket.closed) resolve();
+			else session.socket.once('close', () => resolve());
+		});
+		this.retire('revoked');
+		const cut = setTimeout(() => {
+			session.destroy(new Error("the agent's token was revoked"));
+			session.socket.destroy();
+		}, LAST_WORD);
+		await closed;
+		clearTimeout(cut);
 	}
 
 	// SessionHandler

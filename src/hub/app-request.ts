@@ -28,6 +28,11 @@ export interface ResponseDecorator {
 
 export interface AppRequest {
 	readonly method: string;
+	/**
+	 * The protocol that it asks to switch to, by Upgrade or by extended CONNECT (RFC 8441). A response with 2xx is then the switch: both
+	 * directions go on as bytes and end each on its own, finish() ends the response's alone.
+	 */
+	readonly upgrade: string | undefined;
 	/** The request target as it arrived. */
 	readonly target: string;
 	/** name, value, name, value … as they arrived, without pseudo-header fields. */
@@ -73,6 +78,9 @@ export interface AppRequest {
 	finish(last: Buffer | null, trailers: FieldList): void;
 	/** Ends a response in its middle so that nobody can take it for a whole one. */
 	cut(): void;
-	/** Answers with an error instead; what is left of the request's body is not wanted. */
-	refuse(error: SlimeError, requestId: string): void;
+	/**
+	 * Answers with an error instead; what is left of the request's body is not wanted.
+	 * @param retryAfter seconds
+	 */
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void;
 }

@@ -98,6 +98,7 @@ class AppSession implements SessionHandler {
 				maxFrameSize: 64 * KiB,
 				// HTTP/2 counts 32 bytes more for each field.
 				maxHeaderListSize: maxHeaderBytes + 32 * maxFields,
+				enableConnectProtocol: true,
 			},
 			maxFields: maxFields + 8,
 			connectionWindow: CONNECTION_WINDOW,

@@ -1,6 +1,7 @@
 /** Which of several agents gets the next request: the freest, then the longest unused; or the one that served a key last. */
 import { LRUCache } from 'lru-cache';
 import type { Grants, Wanted } from './eligibility.ts';
+import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Line } from './queue.ts';
 
 const AFFINITY_KEYS = 100_000;
@@ -8,7 +9,7 @@ const AFFINITY_KEYS = 100_000;
 const AFFINITY_KEY_LENGTH = 320;
 
 /** One agent's slots. Whoever changes them calls `update` of the profile. */
-export class Slots<M> {
+export class Slots<M> implements HeapItem<Slots<M>> {
 	readonly member: M;
 	readonly profile: Profile<M>;
 	/** Place in the order in which agents joined. */
@@ -20,6 +21,16 @@ export class Slots<M> {
 	used = 0;
 	/** Whether it may be given new leases. */
 	open = true;
+	/** Its upstream failed again and again: it is passed over until it is tried again. */
+	aside = false;
+	/** It came back a moment ago: others go first while they can. */
+	fresh = false;
+	/** Failures since its upstream last served a request. */
+	failures = 0;
+	/** Milliseconds that it was set aside for last. */
+	rest = 0;
+	/** Ends its being set aside or fresh. */
+	timer: NodeJS.Timeout | undefined;
 	/** Where the profile keeps it; -1 while it has nothing free. */
 	position = -1;
 
@@ -30,11 +41,12 @@ export class Slots<M> {
 	}
 
 	get free(): number {
-		return this.open ? Math.max(0, this.limit - this.leased) : 0;
+		return this.open && !this.aside ? Math.max(0, this.limit - this.leased) : 0;
 	}
 
 	/** Whether it is to be chosen rather than the other; both have something free. */
 	goesBefore(other: Slots<M>): boolean {
+		if (this.fresh !== other.fresh) return other.fresh;
 		const more = this.free / this.limit - other.free / other.limit;
 		if (more !== 0) return more > 0;
 		return this.used === other.used ? this.joined < other.joined : this.used < other.used;
@@ -49,7 +61,7 @@ export class Profile<M> implements Grants {
 	readonly lines = new Set<Line<M>>();
 	/** How many agents share it, free or not. */
 	members = 0;
-	readonly #heap: Slots<M>[] = [];
+	readonly #heap = new IndexedHeap<Slots<M>>();
 
 	constructor(grants: Grants) {
 		this.scopes = grants.scopes;
@@ -62,73 +74,27 @@ export class Profile<M> implements Grants {
 	}
 
 	get hasFree(): boolean {
-		return this.#heap.length > 0;
+		return this.#heap.size > 0;
 	}
 
 	/** The best choice, passing over the members of `except`. */
 	first(except?: ReadonlySet<M>): Slots<M> | undefined {
-		return except === undefined ? this.#heap[0] : this.#firstFrom(0, except);
+		return except === undefined ? this.#heap.top : this.#firstFrom(0, except);
 	}
 
 	/** Puts an agent where it belongs after its slots changed. */
 	update(slots: Slots<M>): void {
-		if (slots.free === 0) {
-			this.#remove(slots);
-			return;
-		}
-		if (slots.position === -1) this.#put(slots, this.#heap.length);
-		this.#sift(slots);
+		if (slots.free === 0) this.#heap.remove(slots);
+		else this.#heap.put(slots);
 	}
 
 	/** Descends only below members that are passed over, so that it costs what `except` holds and not what the heap holds. */
 	#firstFrom(position: number, except: ReadonlySet<M>): Slots<M> | undefined {
-		const slots = this.#heap[position];
+		const slots = this.#heap.at(position);
 		if (slots === undefined || !except.has(slots.member)) return slots;
 		const left = this.#firstFrom(2 * position + 1, except);
 		const right = this.#firstFrom(2 * position + 2, except);
 		return left !== undefined && right?.goesBefore(left) !== true ? left : right;
-	}
-
-	#remove(slots: Slots<M>): void {
-		const { position } = slots;
-		if (position === -1) return;
-		slots.position = -1;
-		const last = this.#heap.pop();
-		if (last === undefined || last === slots) return;
-		this.#put(last, position);
-		this.#sift(last);
-	}
-
-	#sift(slots: Slots<M>): void {
-		for (let parent = this.#parent(slots); parent !== undefined && slots.goesBefore(parent); ) {
-			this.#swap(slots, parent);
-			parent = this.#parent(slots);
-		}
-		for (let child = this.#child(slots); child?.goesBefore(slots); child = this.#child(slots)) {
-			this.#swap(slots, child);
-		}
-	}
-
-	#parent(slots: Slots<M>): Slots<M> | undefined {
-		return slots.position === 0 ? undefined : this.#heap[(slots.position - 1) >> 1];
-	}
-
-	/** The better one of the two below. */
-	#child(slots: Slots<M>): Slots<M> | undefined {
-		const left = this.#heap[2 * slots.position + 1];
-		const right = this.#heap[2 * slots.position + 2];
-		return left !== undefined && right?.goesBefore(left) ? right : left;
-	}
-
-	#swap(a: Slots<M>, b: Slots<M>): void {
-		const { position } = a;
-		this.#put(a, b.position);
-		this.#put(b, position);
-	}
-
-	#put(slots: Slots<M>, position: number): void {
-		this.#heap[position] = slots;
-		slots.position = position;
 	}
 }
 

@@ -4,14 +4,18 @@
  * waits for a slot that it could have, unless `concurrent` is reached.
  */
 import { Affinity, Profile, Slots } from './choice.ts';
+import { DrainRate } from './drain-rate.ts';
 import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
-import { HeldLease, type Lease } from './lease.ts';
-import { Entry, type Line, Queue, type Refusal, type Waiter } from './queue.ts';
+import { HeldLease, type Lease, type Outcome } from './lease.ts';
+import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
+import { Standing, type StandingOptions } from './standing.ts';
 
-export type { Lease, Refusal, Waiter, Wanted };
+export type { Lease, Outcome, Place, Refusal, Waiter, Wanted };
 
 /** The longest that a Node timer can take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
+/** How often those who wait are looked at for their age, in milliseconds. */
+const AGING_INTERVAL = 1000;
 
 /** What the dispatcher must know of an agent. */
 export interface Member {
@@ -39,12 +43,16 @@ export interface WaitOptions {
 	readonly urgency: number;
 	/** Milliseconds; never more than the queue's own. Of a request that waited before: what remains. */
 	readonly timeout: number;
+	/** Who asks: callers of the same urgency take turns. */
+	readonly caller: string;
 	/** The place of a request that was refused by its agent, from its lease or ticket; then the queue is never full. */
-	readonly seq?: number | undefined;
+	readonly place?: Place | undefined;
 }
 
 export interface Ticket {
-	readonly seq: number;
+	readonly place: Place;
+	/** How many waited when it began to, itself included. */
+	readonly position: number;
 	/** Does not want to be told any more; gives a lease back that it has not been told of. Any number of times. */
 	leave(): void;
 }
@@ -63,6 +71,12 @@ export class Dispatcher<M extends Member> {
 	/** Most leases at a time. */
 	readonly #concurrent: number;
 	readonly #queueMax: number;
+	/** Most that may wait for an agent when none is connected that could serve them. */
+	readonly #queueMaxWithoutAgent: number;
+	readonly #aging: number;
+	readonly #standing: Standing<M>;
+	readonly #rate = new DrainRate(performance.now() / 1000);
+	#agingTimer: NodeJS.Timeout | undefined;
 	readonly #queueTimeout: number;
 
 	readonly #joined = new Set<Slots<M>>();
@@ -84,13 +98,28 @@ export class Dispatcher<M extends Member> {
 	#joins = 0;
 	#seq = 0;
 
-	/** @param options `concurrent` 0 is no limit; `queue.timeout` in milliseconds */
+	/**
+	 * @param options `concurrent` 0 is no limit; times in milliseconds; `queue.aging`: how long until a waiting request counts
+	 * as one step more urgent, 0 for never
+	 */
 	constructor(options: {
 		readonly concurrent: number;
-		readonly queue: { readonly max: number; readonly timeout: number };
+		readonly queue: {
+			readonly max: number;
+			readonly maxWithoutAgent?: number | undefined;
+			readonly timeout: number;
+			readonly aging?: number | undefined;
+		};
+		/** Nobody is preferred if left out. */
+		readonly standing?: StandingOptions | undefined;
 	}) {
 		this.#concurrent = options.concurrent === 0 ? Number.POSITIVE_INFINITY : options.concurrent;
 		this.#queueMax = options.queue.max;
+		this.#queueMaxWithoutAgent = options.queue.maxWithoutAgent ?? options.queue.max;
+		this.#aging = options.queue.aging ?? 0;
+		this.#standing = new Standing(options.standing ?? { setAsideAfter: 0, slowStart: 0 }, (slots) =>
+			this.#offer(slots),
+		);
 		this.#queueTimeout = Math.min(options.queue.timeout, LONGEST_TIMEOUT);
 	}
 
@@ -107,6 +136,7 @@ export class Dispatcher<M extends Member> {
 	join(member: M): Membership {
 		const slots = new Slots(member, this.#profileOf(member), ++this.#joins);
 		slots.profile.members++;
+		this.#standing.join(slots);
 		this.#joined.add(slots);
 		this.#byKey.set(member.key, slots);
 		return {
@@ -118,14 +148,13 @@ export class Dispatcher<M extends Member> {
 			},
 			setLimit: (limit) => {
 				slots.limit = limit;
-				this.#update(slots);
-				this.#match();
-				this.#tell();
+				this.#offer(slots);
 			},
 			drain: () => this.#retire(slots),
 			leave: () => {
 				this.#retire(slots);
 				this.#joined.delete(slots);
+				this.#standing.leave(slots);
 			},
 		};
 	}
@@ -134,24 +163,38 @@ export class Dispatcher<M extends Member> {
 	 * A slot now, or why there is none. It overtakes nobody: whoever could have a free slot was given it before.
 	 * @param exclude members that refused this request already; they count as busy
 	 */
-	acquire(wanted: Wanted, exclude?: ReadonlySet<M>): Lease<M> | 'no_agent' | 'busy' {
+	acquire(wanted: Wanted, exclude?: ReadonlySet<M>, urgency = 3): Lease<M> | 'no_agent' | 'busy' {
 		const profiles = this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path));
 		if (profiles.size === 0) return 'no_agent';
 		if (this.#leased >= this.#concurrent) return 'busy';
 		const slots = this.#choose(profiles, wanted, exclude);
-		return slots === undefined ? 'busy' : this.#lease(slots, wanted, ++this.#seq);
+		return slots === undefined ? 'busy' : this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency));
 	}
 
 	/** Waits for a slot, also when no agent is connected that could have one. The waiter is told once, after this returned. */
 	wait(wanted: Wanted, options: WaitOptions, waiter: Waiter<M>): Ticket | 'queue_full' {
-		if (options.seq === undefined && this.#queue.length >= this.#queueMax) return 'queue_full';
-		const entry = new Entry(wanted, options.urgency, options.seq ?? ++this.#seq, waiter);
+		const { caller, place: known, urgency } = options;
+		if (known === undefined && this.#isFullFor(wanted)) return 'queue_full';
+		const place =
+			known === undefined ? this.#queue.placeFor(caller, ++this.#seq, urgency) : this.#queue.placeAgain(caller, known);
+		const entry = new Entry(wanted, caller, place, performance.now(), waiter);
 		const timeout = Math.min(options.timeout, this.#queueTimeout);
 		entry.timer = setTimeout(() => this.#refuse(entry, 'queue_timeout'), timeout);
 		this.#enqueue(entry);
 		this.#match();
 		if (entry.line === undefined) this.#tellLater();
-		return { seq: entry.seq, leave: () => this.#leave(entry) };
+		return { place, position: this.#queue.length, leave: () => this.#leave(entry) };
+	}
+
+	/** Whole seconds after which it makes sense to try again: by how fast slots came free lately, 1 to 30. */
+	get retryAfter(): number {
+		return this.#rate.retryAfter(performance.now() / 1000, this.waiting);
+	}
+
+	#isFullFor(wanted: Wanted): boolean {
+		if (this.#queue.length >= this.#queueMax) return true;
+		if (this.#queue.length < this.#queueMaxWithoutAgent) return false;
+		return this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path)).size === 0;
 	}
 
 	/** Ends all waiting. */
@@ -184,9 +227,37 @@ export class Dispatcher<M extends Member> {
 		const { member, profile } = slots;
 		if (this.#byKey.get(member.key) === slots) this.#byKey.delete(member.key);
 		profile.members--;
-		if (profile.members > 0) return;
+		if (profile.members > 0) {
+			this.#bringBackLast(profile);
+			return;
+		}
 		this.#profiles.delete(Profile.keyOf(profile));
 		this.#eligibility.remove(profile);
+	}
+
+	/** Nobody is set aside who is the last. */
+	#bringBackLast(profile: Profile<M>): void {
+		const left = [...this.#joined].filter((slots) => slots.profile === profile && slots.open);
+		if (left.some((slots) => !slots.aside)) return;
+		for (const slots of left) {
+			this.#standing.bringBack(slots);
+			this.#offer(slots);
+		}
+	}
+
+	/** Whether another agent, which is not set aside, may serve all that this one may. */
+	#hasOther(slots: Slots<M>): boolean {
+		for (const other of this.#joined) {
+			if (other !== slots && other.profile === slots.profile && other.open && !other.aside) return true;
+		}
+		return false;
+	}
+
+	/** What it has free may be given away. */
+	#offer(slots: Slots<M>): void {
+		this.#update(slots);
+		this.#match();
+		this.#tell();
 	}
 
 	#choose(profiles: ReadonlySet<Profile<M>>, wanted: Wanted, exclude?: ReadonlySet<M>): Slots<M> | undefined {
@@ -203,18 +274,18 @@ export class Dispatcher<M extends Member> {
 		return best;
 	}
 
-	#lease(slots: Slots<M>, wanted: Wanted, seq: number): Lease<M> {
+	#lease(slots: Slots<M>, wanted: Wanted, place: Place): Lease<M> {
 		this.#affinity.remember(wanted, slots.member.key);
 		this.#leased++;
 		slots.leased++;
 		slots.used = ++this.#leases;
 		this.#update(slots);
-		return new HeldLease(slots.member, seq, () => {
+		return new HeldLease(slots.member, place, (outcome) => {
+			if (outcome !== null) this.#standing.judge(slots, outcome, () => this.#hasOther(slots));
+			this.#rate.count(performance.now() / 1000);
 			this.#leased--;
 			slots.leased--;
-			this.#update(slots);
-			this.#match();
-			this.#tell();
+			this.#offer(slots);
 		});
 	}
 
@@ -236,8 +307,8 @@ export class Dispatcher<M extends Member> {
 			const { scope, patterns } = entry.line;
 			const slots = this.#choose(this.#eligibility.profiles(scope, patterns), entry.wanted);
 			if (slots === undefined) return;
-			this.#dequeue(entry);
-			this.#decided.set(entry, this.#lease(slots, entry.wanted, entry.seq));
+			this.#dequeue(entry, true);
+			this.#decided.set(entry, this.#lease(slots, entry.wanted, entry.place));
 		}
 	}
 
@@ -277,6 +348,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#enqueue(entry: Entry<M>): void {
+		if (this.#aging > 0) this.#agingTimer ??= setInterval(() => this.#age(), AGING_INTERVAL);
 		const line = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
 		if (line === undefined) return;
 		for (const profile of this.#profilesOf(line)) {
@@ -285,14 +357,23 @@ export class Dispatcher<M extends Member> {
 		}
 	}
 
-	#dequeue(entry: Entry<M>): void {
+	#dequeue(entry: Entry<M>, served = false): void {
 		clearTimeout(entry.timer);
-		const line = this.#queue.remove(entry);
+		const line = this.#queue.remove(entry, served);
 		if (line === undefined) return;
 		for (const profile of this.#profilesOf(line)) {
 			profile.lines.delete(line);
 			this.#contest(profile);
 		}
+	}
+
+	#age(): void {
+		if (this.#queue.length > 0) {
+			this.#queue.age(performance.now(), this.#aging);
+			return;
+		}
+		clearInterval(this.#agingTimer);
+		this.#agingTimer = undefined;
 	}
 
 	#profilesOf(line: Line<M>): ReadonlySet<Profile<M>> {

@@ -6,23 +6,23 @@ import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { ERRORS, type ErrorCode as SlimeCode, SlimeError } from '../shared/errors.ts';
-import {
-	type AgentVerdict,
-	agentVerdict,
-	appResponse,
-	forwardableTrailers,
-	hasControlCharacters,
-} from '../tunnel/fields.ts';
+import { type AgentVerdict, agentVerdict, appResponse, hasControlCharacters } from '../tunnel/fields.ts';
+import { forwardableTrailers } from '../tunnel/trailers.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import { type Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
 
+/** What an agent says of its upstream that makes another agent the better choice. */
+const UPSTREAM_FAULTS: ReadonlySet<string> = new Set(['upstream_unreachable', 'upstream_protocol', 'upstream_timeout']);
+
 /** Whoever admitted the request; hears how this try ended, once. */
 export interface ExchangeOwner {
 	readonly app: AppRequest;
 	readonly body: RequestBody;
+	/** What Server-Timing says of the wait, if there was one. */
+	readonly timing: string | undefined;
 	/** It certainly did not start, nothing was answered, and its body is still here: it may go to another agent. */
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void;
 	/** It failed before any of the response was sent. */
@@ -43,6 +43,10 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	#first: Buffer | null = null;
 	#trailers: FieldList = [];
 	#sent = false;
+	/** The response was a switch of protocols: both directions end each on its own. */
+	#switched = false;
+	/** The upstream has ended its direction after the switch. */
+	#finished = false;
 	/** Bytes that the app's socket could not take yet. */
 	#unread = 0;
 	#over = false;
@@ -56,8 +60,19 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#app = owner.app;
 	}
 
+	/** The response has ended, the request's rest is all here, and some of it has yet to leave. */
+	get sendsOn(): boolean {
+		return this.#finished && this.#owner.body.ended && !this.#over;
+	}
+
 	start(section: FieldList): void {
 		const { body, app } = this.#owner;
+		if (this.#app.upgrade !== undefined && !this.link.session.remote.enableConnectProtocol) {
+			this.#lease.release();
+			this.#over = true;
+			this.#owner.notStarted(this.link, NO_UPGRADES);
+			return;
+		}
 		try {
 			this.#stream = this.link.session.request(section, body.isEmpty, this, app.neverIndexed ?? undefined);
 		} catch {
@@ -81,6 +96,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	override expired(): void {
 		if (this.#over) return;
 		this.#end();
+		this.#lease.outcome = 'failed';
 		this.#stream?.reset(ErrorCode.CANCEL);
 		this.#owner.failed(new SlimeError('upstream_timeout'));
 	}
@@ -107,6 +123,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 			return;
 		}
 		this.#owner.body.started();
+		this.#switched = this.#app.upgrade !== undefined && status < '300';
 		this.#head = section;
 		this.link.afterRead(this);
 	}
@@ -133,11 +150,19 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		const { body } = this.#owner;
 		this.#writeHead();
 		const first = this.#first;
+		if (this.#switched) {
+			this.#sent = true;
+			this.#finished = true;
+			this.#first = null;
+			this.#app.finish(first, []);
+			return;
+		}
 		this.#end();
 		this.#app.finish(first, this.#trailers);
 		body.stop();
 		// The upstream answered without reading all of the request: nobody wants the rest of it.
 		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
+		this.#lease.outcome = 'served';
 		this.#owner.done('complete');
 	}
 
@@ -145,6 +170,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		if (this.#over) return;
 		this.#deadlines.remove(this);
 		const sent = this.#sent;
+		if (failure.started) this.#lease.outcome = 'failed';
 		this.#end();
 		if (sent) {
 			this.#cut(failure.message);
@@ -170,6 +196,11 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#deadlines.remove(this);
 		if (!this.#over) this.#failInside();
 		this.link.settle(this.#lease, stream.state === StreamState.RESET_BY_US);
+		if (this.#over || !this.#finished) return;
+		this.#end();
+		// The upstream has ended in order, and wants no more of what the app sends.
+		if (!this.#owner.body.ended) this.#app.cut();
+		this.#owner.done('complete');
 	}
 
 	// ReadListener: nothing more came with the response's head, so it goes out as it is.
@@ -191,6 +222,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#onVerdict(stream: Stream, verdict: AgentVerdict): void {
+		if (UPSTREAM_FAULTS.has(verdict.code)) this.#lease.outcome = 'failed';
 		this.#end();
 		stream.reset(ErrorCode.NO_ERROR);
 		if (!verdict.started && this.#owner.body.replayable) {
@@ -202,11 +234,10 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	#writeHead(): void {
 		if (this.#head === null) return;
-		this.#app.head(
-			Number(this.#head[1]),
-			appResponse(this.#head, this.link.identity.agentId),
-			this.#stream?.neverIndexed,
-		);
+		const raw = appResponse(this.#head, this.link.identity.agentId);
+		const { timing } = this.#owner;
+		if (timing !== undefined) raw.push('server-timing', timing);
+		this.#app.head(Number(this.#head[1]), raw, this.#stream?.neverIndexed);
 		this.#head = null;
 	}
 
@@ -249,6 +280,13 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		this.#deadlines.remove(this);
 	}
 }
+
+/** An agent that has not announced extended CONNECT (RFC 8441 section 3) must not be sent one. */
+const NO_UPGRADES: AgentVerdict = {
+	code: 'not_implemented',
+	started: false,
+	message: 'The agent does not serve protocol upgrades.',
+};
 
 /** The agent's own error as the hub tells it. */
 export function errorOf(verdict: AgentVerdict): SlimeError {

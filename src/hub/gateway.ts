@@ -11,10 +11,11 @@ import type { AgentLink } from './agent-link.ts';
 import type { AppRequest, ResponseListener } from './app-request.ts';
 import { type Cors, isPreflight } from './cors.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Dispatcher, Lease, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
+import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
-import { HeldBytes, RequestBody } from './request-body.ts';
+import { type BodyOwner, HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
+import type { Upgrades } from './upgrades.ts';
 
 const MAX_FIELDS = 1000;
 /** Everything of Slime's own is below it. */
@@ -23,11 +24,14 @@ const OWN_PATHS = '/.slime/';
 /** What the hub answers by itself to `OPTIONS *`, which asks about no upstream (RFC 9110 section 9.3.7). */
 const ALLOWED = ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'];
 
+const WAITS_FOR_WORKER: ReadonlySet<string> = new Set(['busy', 'queue_full', 'queue_timeout']);
+
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
 	/** null where upstreams decide about cross-origin requests. */
 	readonly cors: Cors | null;
+	readonly upgrades: Upgrades;
 	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
 	readonly firstByteTimeout: number;
 	readonly logger: Logger;
@@ -56,6 +60,11 @@ export class Gateway {
 		});
 	}
 
+	/** Seconds; by how fast workers come free where that is what is lacking. */
+	retryAfter(code: string): number | undefined {
+		return WAITS_FOR_WORKER.has(code) ? this.options.dispatcher.retryAfter : undefined;
+	}
+
 	began(): void {
 		this.#active++;
 	}
@@ -82,15 +91,18 @@ export class Gateway {
 		const { method, target: url, fields } = app;
 		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
 		if (app.version === 'unknown') throw new SlimeError('bad_request', 'HTTP/1.0, 1.1 and 2 are served.');
-		if (method === 'TRACE' || method === 'CONNECT') throw new SlimeError('method_not_allowed');
+		if (method === 'TRACE' || (method === 'CONNECT' && app.upgrade === undefined))
+			throw new SlimeError('method_not_allowed');
 		const { appAuth, cors } = this.options;
 		if (cors !== null) app.decorator = cors.decoratorFor(app.field('origin'));
 		// Browsers send no password before they know that they may.
 		const preflight = cors !== null && isPreflight(app);
 		const verdict = preflight ? 'open' : appAuth.check(app.field('slime-app-password'), app.field('authorization'));
 		if (verdict === 'refused') throw new SlimeError('unauthorized');
+		const upgrade = app.upgrade === undefined ? undefined : this.options.upgrades.serves(app.upgrade);
+		if (app.upgrade !== undefined && upgrade === undefined) throw new SlimeError('not_implemented');
 		const section = tunnelRequest(
-			{ method, url, rawHeaders: fields, authority: app.authority },
+			{ method, url, rawHeaders: fields, authority: app.authority, upgrade },
 			{
 				address: app.peer.address,
 				trusted: app.peer.trusted !== null,
@@ -132,7 +144,7 @@ export class Gateway {
 	}
 }
 
-class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
+class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, BodyOwner {
 	readonly app: AppRequest;
 	readonly body: RequestBody;
 	readonly #gateway: Gateway;
@@ -141,14 +153,22 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	readonly #wanted: Wanted;
 	readonly #waits: boolean;
 	readonly #queueTimeout: number;
+	readonly #urgency: number;
 	readonly #began = performance.now();
 	#exchange: Exchange | null = null;
 	#ticket: Ticket | null = null;
-	#seq: number | undefined;
+	#place: Place | undefined;
+	/** Its place in line when it began to wait, 0 if it did not. */
+	#position = 0;
+	/** Milliseconds in the queue. */
+	#waited = 0;
+
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
 	#verdict: AgentVerdict | null = null;
 	#over = false;
+	/** The app's side is over. */
+	#appClosed = false;
 
 	constructor(gateway: Gateway, app: AppRequest, section: FieldList, target: string, requestId: string) {
 		this.#gateway = gateway;
@@ -164,14 +184,15 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		};
 		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
 		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
-		this.body = new RequestBody(app, gateway.held);
+		this.#urgency = urgencyOf(app.field('priority'));
+		this.body = new RequestBody(app, gateway.held, this);
 		app.listen(this);
 		gateway.began();
 	}
 
 	begin(): void {
 		const { dispatcher } = this.#gateway.options;
-		const lease = dispatcher.acquire(this.#wanted, this.#tried);
+		const lease = dispatcher.acquire(this.#wanted, this.#tried, this.#urgency);
 		if (typeof lease === 'object') this.granted(lease);
 		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
 		else if (this.#waits) this.#wait();
@@ -183,9 +204,10 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 		const ticket = this.#gateway.options.dispatcher.wait(
 			this.#wanted,
 			{
-				urgency: urgencyOf(this.app.field('priority')),
+				urgency: this.#urgency,
 				timeout: Math.max(0, this.#queueTimeout - waited),
-				seq: this.#seq,
+				caller: this.app.address,
+				place: this.#place,
 			},
 			this,
 		);
@@ -194,6 +216,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			return;
 		}
 		this.#ticket = ticket;
+		if (this.#position === 0) this.#position = ticket.position;
 		this.body.hold();
 	}
 
@@ -205,7 +228,9 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 			lease.release();
 			return;
 		}
-		this.#seq ??= lease.seq;
+		this.#place ??= lease.place;
+		if (this.#position > 0) this.#waited = performance.now() - this.#began;
+
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines);
 		this.#exchange.start(this.#section);
 	}
@@ -216,6 +241,11 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	}
 
 	// ExchangeOwner
+
+	get timing(): string | undefined {
+		if (this.#position === 0) return undefined;
+		return `queue;dur=${this.#waited.toFixed(1)};desc="position ${this.#position}"`;
+	}
 
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void {
 		this.#exchange = null;
@@ -230,7 +260,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	failed(error: SlimeError): void {
 		if (this.#over) return;
 		this.#finish(error.code, error.message);
-		this.app.refuse(error, this.#requestId);
+		this.app.refuse(error, this.#requestId, this.#gateway.retryAfter(error.code));
 	}
 
 	done(outcome: 'complete' | 'cut', reason?: string): void {
@@ -245,12 +275,32 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 
 	/** The app's side is over, for whatever reason. */
 	responseClosed(): void {
-		this.#gateway.ended();
+		this.#appClosed = true;
+		if (this.#over) {
+			this.#gateway.ended();
+			return;
+		}
+		// An app that has ended both sides in order is owed that the rest of what it sent arrives.
+		if (this.#exchange?.sendsOn) return;
 		this.#abort('app_gone');
 	}
 
 	requestBroken(): void {
 		this.#abort('bad_request');
+	}
+
+	// BodyOwner
+
+	trailersForbidden(): void {
+		if (this.#over) return;
+		this.#ticket?.leave();
+		this.#exchange?.abort();
+		if (this.app.status === undefined) {
+			this.failed(new SlimeError('bad_request', 'The trailers hold a field that may not come late.'));
+			return;
+		}
+		this.app.cut();
+		this.#finish('bad_request');
 	}
 
 	#abort(outcome: string): void {
@@ -263,6 +313,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 	#finish(outcome: string, reason?: string): void {
 		if (this.#over) return;
 		this.#over = true;
+		if (this.#appClosed) this.#gateway.ended();
 		this.body.stop();
 		const { logger } = this.#gateway.options;
 		const level = outcome === 'complete' || outcome === 'app_gone' ? 'debug' : 'info';
@@ -272,11 +323,14 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener {
 				requestId: this.#requestId,
 				address: this.app.address,
 				method: this.app.method,
+				upgrade: this.app.upgrade,
 				path: this.#wanted.path,
 				agent: this.#exchange?.link.identity.agentId,
 				status: this.app.status,
 				outcome,
 				reason,
+				queuedMs: this.#position > 0 ? Math.round(this.#waited) : undefined,
+				position: this.#position || undefined,
 				ms: Math.round(performance.now() - this.#began),
 			},
 			'request',

@@ -28,9 +28,12 @@ export function isGrpc(contentType: string | undefined): boolean {
 	return contentType !== undefined && /^application\/grpc(?:$|[+;\s])/i.test(contentType);
 }
 
-/** name, value, name, value … of the one header section, which ends the stream. */
-export function grpcAnswer(error: SlimeError, requestId: string | undefined): string[] {
-	const fields = ['content-type', 'application/grpc', ...ownFields(error, requestId)];
+/**
+ * name, value, name, value … of the one header section, which ends the stream.
+ * @param retryAfter seconds, for errors that may go away
+ */
+export function grpcAnswer(error: SlimeError, requestId: string | undefined, retryAfter?: number): string[] {
+	const fields = ['content-type', 'application/grpc', ...ownFields(error, requestId, retryAfter)];
 	fields.push('grpc-status', String(CODES.get(error.status) ?? UNKNOWN), 'grpc-message', percentEncoded(error.message));
 	return fields;
 }

@@ -3,16 +3,24 @@
  * body, or a token of a stream, is one piece for the socket. Owns their framing, what a cut looks like, and that an error's answer
  * is not lost with its connection.
  */
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, METHODS, type ServerResponse } from 'node:http';
 import type { FieldList } from '../h2/protocol.ts';
+import { cutSocket } from '../shared/cut-socket.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
+import { chunkOf, headText } from './http1-text.ts';
 import { type Peer, peerOf } from './peer.ts';
 
 /** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
 const COPY_BYTES = 2048;
 const CRLF = Buffer.from('\r\n');
+/** llhttp knows RTSP too, takes it for HTTP/1.0, and does not tell; its own methods do. */
+const HTTP_METHODS = new Set(METHODS);
+
+/** Bytes of a chunked body that are no content: 16 for each chunk are free, these are for long extensions and what was read ahead. */
+const CHUNK_BYTES = 16;
+const MAX_CHUNK_OVERHEAD = 256 * 1024;
 
 /** A client that is still sending would lose an error's answer if its connection were closed under it. */
 const LINGER_BYTES = 16 * 1024 * 1024;
@@ -28,6 +36,7 @@ export class Http1App implements AppRequest {
 	readonly target: string;
 	readonly authority = undefined;
 	readonly neverIndexed = null;
+	readonly upgrade = undefined;
 	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
 	readonly #req: OwnRequest;
@@ -37,6 +46,10 @@ export class Http1App implements AppRequest {
 	listener: ResponseListener | null = null;
 	decorator: ResponseDecorator | null = null;
 	#listensForDrain = false;
+	/** Bytes that the socket may have read by now: what it had at the start, the body, and what chunks may cost. */
+	#allowance: number;
+	/** An error was answered, and what is left of the request is discarded. */
+	#refused = false;
 	/** We write the chunked form (RFC 9112 section 7.1) ourselves: Node would hand each token over in four pieces. */
 	#chunked = false;
 
@@ -48,11 +61,13 @@ export class Http1App implements AppRequest {
 		this.method = req.method ?? '';
 		this.target = req.url ?? '';
 		const { httpVersion } = req;
-		this.version = httpVersion === '1.1' || httpVersion === '1.0' ? httpVersion : 'unknown';
+		const served = (httpVersion === '1.1' || httpVersion === '1.0') && HTTP_METHODS.has(this.method);
+		this.version = served ? httpVersion : 'unknown';
 		const { headers } = req;
 		const length = headers['content-length'];
 		res[APP] = this;
 		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
+		this.#allowance = length === undefined ? req.socket.bytesRead + MAX_CHUNK_OVERHEAD : Number.POSITIVE_INFINITY;
 	}
 
 	get fields(): readonly string[] {
@@ -91,6 +106,14 @@ export class Http1App implements AppRequest {
 		this.#req.on('end', onBodyEnd);
 	}
 
+	/** A flood of chunk extensions costs us work and its sender nothing (RFC 9112 section 7.1.1). */
+	bodyChunk(chunk: Buffer): void {
+		this.#allowance += chunk.length + CHUNK_BYTES;
+		if (this.#allowance !== Number.POSITIVE_INFINITY && this.#req.socket.bytesRead > this.#allowance)
+			this.requestBroken();
+		else this.reader?.bodyChunk(chunk);
+	}
+
 	pauseBody(): void {
 		this.#req.pause();
 	}
@@ -112,9 +135,7 @@ export class Http1App implements AppRequest {
 			section[1] === '100'
 		)
 			return;
-		let text = `HTTP/1.1 ${section[1]} ${STATUS_CODES[section[1] ?? ''] ?? 'Information'}\r\n`;
-		for (let i = 2; i < section.length; i += 2) text += `${section[i]}: ${section[i + 1]}\r\n`;
-		socket.write(`${text}\r\n`, 'latin1');
+		socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
 	}
 
 	head(status: number, raw: string[]): void {
@@ -137,7 +158,8 @@ export class Http1App implements AppRequest {
 	}
 
 	flush(): void {
-		this.#res.flushHeaders();
+		// flushHeaders() would write bytes above 127 as UTF-8. Where there is no body the end comes with the head.
+		if (!this.#hasNoBody(this.#res.statusCode)) this.#res.write('', 'latin1');
 	}
 
 	write(chunk: Buffer): boolean {
@@ -152,7 +174,7 @@ export class Http1App implements AppRequest {
 	#write(chunk: Buffer): boolean {
 		const res = this.#res;
 		if (!this.#chunked) return res.write(chunk);
-		if (chunk.length <= COPY_BYTES) return res.write(framed(chunk, ''));
+		if (chunk.length <= COPY_BYTES) return res.write(chunkOf(chunk, ''));
 		res.write(`${chunk.length.toString(16)}\r\n`, 'latin1');
 		res.write(chunk);
 		return res.write(CRLF);
@@ -166,7 +188,7 @@ export class Http1App implements AppRequest {
 			for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
 			text += '\r\n';
 			if (last === null) res.end(text, 'latin1');
-			else if (last.length <= COPY_BYTES) res.end(framed(last, text));
+			else if (last.length <= COPY_BYTES) res.end(chunkOf(last, text));
 			else {
 				this.#write(last);
 				res.end(text, 'latin1');
@@ -185,15 +207,16 @@ export class Http1App implements AppRequest {
 	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
 	cut(): void {
 		const { socket } = this.#res;
-		if (this.version === '1.0' && socket && !('encrypted' in socket)) socket.resetAndDestroy();
+		if (this.version === '1.0' && socket) cutSocket(socket);
 		else this.#res.destroy();
 	}
 
 	/** If the request's body was not read, the rest of it is discarded, within limits, before the connection ends. */
-	refuse(error: SlimeError, requestId: string): void {
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void {
 		const res = this.#res;
 		if (res.headersSent || res.destroyed) return;
-		const { fields, body } = errorAnswer(error, requestId);
+		this.#refused = true;
+		const { fields, body } = errorAnswer(error, requestId, retryAfter);
 		this.decorator?.decorate(fields);
 		const unread = !this.bodiless && !(this.#req.complete && this.#req.readableEnded);
 		// Whoever sends what cannot be understood might mean something else by what follows it.
@@ -251,14 +274,18 @@ export class Http1App implements AppRequest {
 		const { listener } = this;
 		if (listener !== null) listener.requestBroken();
 		const res = this.#res;
-		if (res.headersSent) {
+		if (this.#refused) {
+			// The answer is whole, only what was to be discarded behind it is broken too.
+			if (!res.writableEnded) res.end();
+		} else if (res.headersSent) {
 			this.cut();
 			return;
+		} else {
+			const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
+			this.decorator?.decorate(fields);
+			res.writeHead(400, [...fields, 'connection', 'close']);
+			res.end(body);
 		}
-		const { fields, body } = errorAnswer(new SlimeError('bad_request'), undefined);
-		this.decorator?.decorate(fields);
-		res.writeHead(400, [...fields, 'connection', 'close']);
-		res.end(body);
 		this.#req.socket.destroySoon();
 	}
 }
@@ -278,23 +305,9 @@ function onResponseDrain(this: OwnResponse): void {
 }
 
 function onBodyChunk(this: OwnRequest, chunk: Buffer): void {
-	this[APP]?.reader?.bodyChunk(chunk);
+	this[APP]?.bodyChunk(chunk);
 }
 
 function onBodyEnd(this: OwnRequest): void {
 	this[APP]?.reader?.bodyEnded(this.rawTrailers);
-}
-
-/** One chunk in the chunked form, and what follows it. */
-function framed(chunk: Buffer, after: string): Buffer {
-	const size = chunk.length.toString(16);
-	const bytes = Buffer.allocUnsafe(size.length + 2 + chunk.length + 2 + after.length);
-	let at = bytes.write(size, 'latin1');
-	bytes[at++] = 0x0d;
-	bytes[at++] = 0x0a;
-	at += chunk.copy(bytes, at);
-	bytes[at++] = 0x0d;
-	bytes[at++] = 0x0a;
-	if (after !== '') bytes.write(after, at, 'latin1');
-	return bytes;
 }

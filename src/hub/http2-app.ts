@@ -5,6 +5,7 @@ import type { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
 import { grpcAnswer, isGrpc } from './grpc-answer.ts';
+import { httpDate } from './http-date.ts';
 import type { Peer } from './peer.ts';
 
 export class Http2App implements AppRequest, StreamHandler {
@@ -12,6 +13,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	readonly target: string;
 	readonly fields: readonly string[];
 	readonly authority: string | undefined;
+	readonly upgrade: string | undefined;
 	readonly version = '2.0';
 	readonly neverIndexed: readonly string[] | null;
 	readonly bodiless: boolean;
@@ -31,6 +33,9 @@ export class Http2App implements AppRequest, StreamHandler {
 	#head: FieldList | null = null;
 	#status: number | undefined;
 	#responseNeverIndexed: readonly string[] | null = null;
+	/** The app's side may go on after the response has ended. */
+	#switched = false;
+	#finished = false;
 	#asksFirst: boolean;
 
 	/** @param over is called when the stream is over */
@@ -43,16 +48,19 @@ export class Http2App implements AppRequest, StreamHandler {
 		let method = '';
 		let target = '';
 		let authority: string | undefined;
+		let upgrade: string | undefined;
 		let i = 0;
 		for (; i < section.length && (section[i] as string).charCodeAt(0) === 0x3a; i += 2) {
 			const value = section[i + 1] as string;
 			if (section[i] === ':method') method = value;
 			else if (section[i] === ':path') target = value;
 			else if (section[i] === ':authority') authority = value;
+			else if (section[i] === ':protocol') upgrade = value;
 		}
 		this.method = method;
 		this.target = target;
 		this.authority = authority;
+		this.upgrade = upgrade;
 		this.fields = section.slice(i);
 		this.#asksFirst = !endStream && this.field('expect')?.toLowerCase() === '100-continue';
 	}
@@ -146,7 +154,10 @@ export class Http2App implements AppRequest, StreamHandler {
 		this.decorator?.decorate(raw);
 		this.#status = status;
 		this.#responseNeverIndexed = neverIndexed;
+		this.#switched = this.upgrade !== undefined && status >= 200 && status < 300;
 		this.#head = [':status', String(status), ...raw];
+		// RFC 9110 section 6.6.1; node:http does as much for HTTP/1.
+		if (!raw.includes('date')) this.#head.push('date', httpDate());
 	}
 
 	flush(): void {
@@ -156,7 +167,7 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	/** Then END_STREAM goes with the head, for some clients hang up on a HEAD that has an end to come. */
 	get #hasNoBody(): boolean {
-		return this.method === 'HEAD' || this.#status === 204 || this.#status === 304;
+		return this.method === 'HEAD' || (!this.#switched && (this.#status === 204 || this.#status === 304));
 	}
 
 	#sendHead(): void {
@@ -171,6 +182,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	}
 
 	finish(last: Buffer | null, trailers: FieldList): void {
+		this.#finished = true;
 		if (this.#head !== null && last === null && trailers.length === 0) {
 			this.#stream.respond(this.#head, true, this.#responseNeverIndexed);
 			this.#head = null;
@@ -180,21 +192,24 @@ export class Http2App implements AppRequest, StreamHandler {
 			this.#stream.end(trailers);
 		}
 		// Nobody wants the rest of the request (RFC 9113 section 8.1).
-		if (!this.#ended) this.#stream.stopReceiving();
+		if (!this.#ended && !this.#switched) this.#stream.stopReceiving();
 	}
 
+	/** A connection that was cut is CANCEL in a WebSocket (RFC 8441 section 5). */
 	cut(): void {
-		this.#stream.reset(ErrorCode.INTERNAL_ERROR);
+		if (this.#switched && this.#finished) this.#stream.stopReceiving();
+		else this.#stream.reset(this.#switched ? ErrorCode.CANCEL : ErrorCode.INTERNAL_ERROR);
 	}
 
-	refuse(error: SlimeError, requestId: string): void {
+	refuse(error: SlimeError, requestId: string, retryAfter?: number): void {
 		if (this.#status !== undefined) return;
-		if (isGrpc(this.field('content-type'))) {
-			this.head(200, grpcAnswer(error, requestId));
+		// Of an extended CONNECT a 200 would be the switch.
+		if (this.upgrade === undefined && isGrpc(this.field('content-type'))) {
+			this.head(200, grpcAnswer(error, requestId, retryAfter));
 			this.finish(null, []);
 			return;
 		}
-		const { fields, body } = errorAnswer(error, requestId);
+		const { fields, body } = errorAnswer(error, requestId, retryAfter);
 		this.head(error.status, fields);
 		this.finish(this.method === 'HEAD' ? null : body, []);
 	}

@@ -1,8 +1,15 @@
 /** A hub: puts its parts together and takes them through their life. */
-
+import type { AddressInfo } from 'node:net';
+import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
+import { ApiAccess } from '../admin/api-access.ts';
+import { probeRoutes } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
+import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
+import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
+import { messageOf, SlimeError } from '../shared/errors.ts';
+import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
@@ -10,13 +17,18 @@ import { Cors } from './cors.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
-import { Listener } from './listener.ts';
+import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { Upgrades } from './upgrades.ts';
 
 export interface Hub {
-	/** Where applications and agents arrive. */
+	/** Where applications arrive, and agents unless they have an address of their own. */
 	readonly address: { readonly host: string; readonly port: number };
 	readonly url: string;
+	/** Where agents arrive, if not where applications do. */
+	readonly agentAddress: { readonly host: string; readonly port: number } | undefined;
+	/** What an agent on this machine is given as `--hub`. */
+	readonly agentUrl: string;
 	/** The admin listener's port; undefined when it is off. */
 	readonly adminPort: number | undefined;
 	/** Agents that are connected and have said how many workers they have. */
@@ -27,6 +39,15 @@ export interface Hub {
 	readonly leased: number;
 	/** Connections that the hub ended for what they did not do, by the phase that they were in. */
 	readonly ended: Readonly<EndedCounts>;
+	/** Tokens that are not let in, oldest first. */
+	readonly revocations: readonly Revocation[];
+	/**
+	 * Does not let a token in any more, and closes its tunnels; resolves when they are closed and `stateDir` holds it.
+	 * @throws UsageError for what no token can be called; SlimeError when it could not be kept, so that it holds until the hub ends
+	 */
+	revoke(target: RevocationTarget): Promise<RevokeOutcome>;
+	/** Reads the certificates and the revocations again, for connections that come from now on; what cannot be used changes nothing and is logged. */
+	reload(): void;
 	/** Ends gracefully: new work is refused, what is queued or running may finish until the drain timeout. */
 	drain(): Promise<void>;
 	/** Ends at once. */
@@ -37,61 +58,111 @@ export interface Hub {
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
+	const started = performance.now();
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
-	const dispatcher = new Dispatcher<AgentLink>({ concurrent: options.concurrent, queue });
+	const revocations = await Revocations.open({
+		directory: options.stateDir,
+		changed: () => void acceptor.endRevoked(),
+		logger,
+	});
+	const { concurrent, setAsideAfter, slowStart } = options;
+	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
+	const upgrades = new Upgrades(options.upgrades);
 	const gateway = new Gateway({
 		dispatcher,
+		upgrades,
 		appAuth: new AppAuth(options.appPassword),
 		cors: options.cors ? new Cors(options.cors) : null,
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
 		logger,
 	});
+	const { clientAuth } = options;
 	const acceptor = new Acceptor({
 		tokens,
+		revocations,
 		dispatcher,
 		heartbeat: options.heartbeat,
-		certificates: options.tls?.clientCa !== undefined,
+		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
+		bindIdentity: options.bindIdentity,
 		logger,
 	});
-	const listener = new Listener(options, {
+	const listeners = new Listeners(options, upgrades, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 	});
-	const bound = await listener.listen(options.host, options.port);
-	const admin = new AdminServer({ ready: () => !gateway.draining, logger });
-	let adminPort: number | undefined;
+	let bound: Bound;
 	try {
-		adminPort = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
+		bound = await listeners.listen();
 	} catch (error) {
-		listener.close();
+		revocations.close();
+		listeners.close();
 		throw error;
 	}
-	const exposed = !isLoopback(bound.address);
-	if (exposed && (options.appPassword === undefined || options.tls === undefined)) {
+	const revoke = async (target: RevocationTarget): Promise<RevokeOutcome> => {
+		const revocation = revocations.add(target);
+		logger.warn('tokenId' in target ? { tokenId: target.tokenId } : { token: target.name }, 'revoked');
+		const closed = acceptor.endRevoked();
+		const [kept] = await Promise.allSettled([revocations.save(), within(CLOSING, Promise.all(closed))]);
+		if (kept.status === 'fulfilled') return { revocation, tunnels: closed.length };
+		const reason = messageOf(kept.reason);
+		logger.error({ reason }, 'a revocation was not kept: it holds until this hub ends');
+		throw new SlimeError('internal', `Revoked, but only until this hub ends: it could not be kept (${reason}).`);
+	};
+	const access = new ApiAccess(options.adminToken, options.adminHost);
+	const status = (): HubStatus => {
+		const { slots: total, leased: used, waiting } = dispatcher.stats();
+		return {
+			version,
+			uptime: Math.round(performance.now() - started),
+			draining: gateway.draining,
+			agents: acceptor.status,
+			slots: { total, used, concurrent },
+			queue: { waiting, max: queue.max },
+		};
+	};
+	const api = { status, revoke, revocations: () => revocations.list };
+	const admin = new AdminServer({
+		routes: [...probeRoutes(() => (gateway.draining ? 'draining' : 'ready')), ...apiRoutes(api, access)],
+		logger,
+	});
+	let adminPort: number | undefined;
+	try {
+		const at = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
+		adminPort = at?.port;
+		if (at) access.listensAt(at.address);
+	} catch (error) {
+		revocations.close();
+		listeners.close();
+		throw error;
+	}
+	if (adminPort !== undefined && access.off) {
 		logger.warn(
-			{ host: bound.address },
-			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
-			options.appPassword === undefined ? 'an appPassword' : 'TLS',
+			{ adminHost: options.adminHost },
+			'the admin listener is beyond loopback: /api is off, for slime status and slime hub revoke, until adminTokenFile is set',
 		);
 	}
+	warnIfExposed(options, bound);
 
 	let ending: Promise<void> | undefined;
-	const end = async (timeout: number): Promise<void> => {
+	const end = async (timeout: number, late?: () => void): Promise<void> => {
+		revocations.close();
 		gateway.draining = true;
 		acceptor.draining = true;
-		listener.close();
-		await within(timeout, gateway.idle());
+		listeners.close();
+		if (!(await within(timeout, gateway.idle()))) late?.();
 		dispatcher.refuseAll('draining');
 		acceptor.retireAll('draining');
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
-		listener.destroy();
+		listeners.destroy();
 		await admin.close();
 	};
 	return {
-		address: { host: options.host, port: bound.port },
-		url: `${options.tls ? 'https' : 'http'}://${reachable(bound.address)}:${bound.port}`,
+		address: { host: options.host, port: bound.apps.port },
+		url: urlOf(bound.apps, options),
+		agentAddress: bound.agents ? { host: options.agentHost ?? options.host, port: bound.agents.port } : undefined,
+		agentUrl: urlOf(bound.agents ?? bound.apps, options),
 		adminPort,
 		get agents() {
 			return [...acceptor.links].filter((link) => link.ready).length;
@@ -103,15 +174,28 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 			return dispatcher.stats().leased;
 		},
 		get ended() {
-			return listener.ended.counts;
+			return listeners.ended.counts;
+		},
+		get revocations() {
+			return revocations.list;
+		},
+		revoke,
+		reload: () => {
+			listeners.reload();
+			void revocations.reread();
 		},
 		drain: () => {
-			ending ??= end(options.drainTimeout);
+			ending ??= end(options.drainTimeout, () =>
+				logger.warn('the drain timeout has passed: requests under way are cut'),
+			);
 			return ending;
 		},
 		close: () => end(0),
 	};
 }
+
+/** How long the tunnels of a revoked token may take to close before that is not waited for, in milliseconds. */
+const CLOSING = 1000;
 
 /** How long agents may take to close after the last request, in milliseconds. */
 const FAREWELL = 1000;
@@ -120,8 +204,25 @@ function isLoopback(address: string): boolean {
 	return address === '::1' || address.startsWith('127.');
 }
 
-/** An address that a client on this machine can connect to. */
-function reachable(address: string): string {
-	if (address === '0.0.0.0' || address === '::') return '127.0.0.1';
-	return address.includes(':') ? `[${address}]` : address;
+function warnIfExposed({ appPassword, tls, logger }: HubOptions, { apps, agents }: Bound): void {
+	const exposed = !isLoopback(apps.address);
+	if (exposed && (appPassword === undefined || tls === undefined)) {
+		logger.warn(
+			{ host: apps.address },
+			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
+			appPassword === undefined ? 'an appPassword' : 'TLS',
+		);
+	} else if (agents && !isLoopback(agents.address) && tls === undefined) {
+		logger.warn(
+			{ agentHost: agents.address },
+			'this hub listens for agents beyond loopback without TLS: set it, or let a TLS proxy in front of it do so',
+		);
+	}
+}
+
+/** With an address that a client on this machine can connect to. */
+function urlOf({ address, port }: AddressInfo, { tls }: HubOptions): string {
+	const any = address === '0.0.0.0' || address === '::';
+	const host = any ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address;
+	return `${tls ? 'https' : 'http'}://${host}:${port}`;
 }

@@ -3,23 +3,28 @@
  * or by its preface. Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { SlimeError, UsageError } from '../shared/errors.ts';
+import { cutSocket } from '../shared/cut-socket.ts';
+import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
-import { loadServerTls } from '../tls/contexts.ts';
-import { refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
-import { plainAddress, TrustedProxies } from '../tunnel/trusted-proxies.ts';
+import type { ServerTls } from '../tls/contexts.ts';
+import { peerCertificate } from '../tls/peer-certificate.ts';
+import { asksForWebSocket, refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
+import { plainAddress, type TrustedProxies } from '../tunnel/trusted-proxies.ts';
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
-import { EndedConnections } from './ended.ts';
+import type { EndedConnections } from './ended.ts';
 import { takeProxyHeader, tellVersion } from './first-bytes.ts';
 import { Http1App, underWay } from './http1-app.ts';
+import { Http1Upgrade } from './http1-upgrade.ts';
 import type { HubOptions } from './options.ts';
 import { Peer, peerOf, setPeer } from './peer.ts';
 import { PerAddress } from './per-address.ts';
+import { newRequestId } from './request-id.ts';
+import type { Upgrades } from './upgrades.ts';
 
 const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
@@ -27,6 +32,7 @@ const MAX_FIELDS = 1000;
 const CHECK_INTERVAL = 1000;
 
 const NOTHING = Buffer.alloc(0);
+const UNTRUSTED = 'The client certificate is not one that this hub trusts.';
 
 export interface ListenerHandler {
 	request(app: AppRequest): void;
@@ -34,50 +40,64 @@ export interface ListenerHandler {
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
 
-export type ListenerOptions = Pick<
-	HubOptions,
-	| 'tls'
-	| 'trustedProxies'
-	| 'proxyProtocol'
-	| 'maxConnections'
-	| 'maxConnectionsPerAddress'
-	| 'maxRequestsPerConnection'
-	| 'headersTimeout'
-	| 'keepAliveTimeout'
-	| 'handshakeTimeout'
-	| 'logger'
->;
+export interface ListenerOptions
+	extends Pick<
+		HubOptions,
+		| 'proxyProtocol'
+		| 'maxConnections'
+		| 'maxConnectionsPerAddress'
+		| 'maxRequestsPerConnection'
+		| 'headersTimeout'
+		| 'keepAliveTimeout'
+		| 'handshakeTimeout'
+		| 'logger'
+	> {
+	/** Serves TLS. */
+	readonly tls: ServerTls | null;
+	/** Refuses requests of clients whose certificate is not right, even if they need none. */
+	readonly verifyIfPresented: boolean;
+	readonly upgrades: Upgrades;
+	/** Proxies that are believed; null for none. */
+	readonly trusted: TrustedProxies | null;
+	readonly ended: EndedConnections;
+}
 
 export class Listener {
 	readonly #server: Server;
 	readonly #handler: ListenerHandler;
 	readonly #log: Logger;
+	readonly #secure: SecureServer | null;
 	readonly #sessions: AppSessions;
+	/** Of clients whose certificates are not right: their requests are refused. */
+	readonly #refusing: AppSessions;
+	readonly #verifyIfPresented: boolean;
+	readonly #unverified = new WeakSet<object>();
 	/** What node:http does with a connection. */
 	readonly #serveHttp1: (socket: Socket) => void;
 	/** Connections that have not said yet which version of HTTP they speak. */
 	readonly #silent = new Set<Socket>();
+	/** Connections that node:http has handed over for a switch of protocols. */
+	readonly #upgrading = new Set<Duplex>();
+	readonly #upgrades: Upgrades;
 	readonly #options: ListenerOptions;
 	readonly #trusted: TrustedProxies | null;
 	readonly #perAddress: PerAddress;
-	readonly ended: EndedConnections;
+	readonly #ended: EndedConnections;
 	/** Over TLS: whose the connection of a proxy is, by both its ends, until it is known at its socket. */
 	readonly #announced = new Map<string, Peer>();
 	/** What is done with a connection whose peer is known: a TLS handshake, or HTTP at once. */
 	readonly #greet: (socket: Socket) => void;
 
-	/** @throws UsageError for certificates that cannot be read, and for proxies that are no networks */
 	constructor(options: ListenerOptions, handler: ListenerHandler) {
-		const tls = options.tls ? loadServerTls(options.tls) : null;
+		const { tls } = options;
 		this.#handler = handler;
+		this.#verifyIfPresented = options.verifyIfPresented;
+		this.#upgrades = options.upgrades;
 		this.#log = options.logger;
 		this.#options = options;
-		this.#trusted = options.trustedProxies.length > 0 ? new TrustedProxies(options.trustedProxies) : null;
-		if (options.proxyProtocol && this.#trusted === null) {
-			throw new UsageError('proxyProtocol needs trustedProxies: from nobody else a PROXY header is believed');
-		}
+		this.#trusted = options.trusted;
 		this.#perAddress = new PerAddress(options.maxConnectionsPerAddress);
-		this.ended = new EndedConnections(options.logger);
+		this.#ended = options.ended;
 		const limits = {
 			maxHeaderSize: MAX_HEADER_BYTES,
 			headersTimeout: options.headersTimeout,
@@ -89,14 +109,9 @@ export class Listener {
 			noDelay: true,
 			keepAlive: true,
 		};
-		this.#server = tls
-			? createSecureServer({
-					...tls,
-					...limits,
-					ALPNProtocols: ['h2', 'http/1.1'],
-					handshakeTimeout: options.handshakeTimeout,
-				})
-			: createServer(limits);
+		const alpn = { ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: options.handshakeTimeout };
+		this.#secure = tls ? createSecureServer({ ...tls, ...limits, ...alpn }) : null;
+		this.#server = this.#secure ?? createServer(limits);
 		const server = this.#server;
 		// Node's own steps are taken in between ours: connection → PROXY header → TLS → version of HTTP → parser.
 		const accepted = takeOver(server, 'connection');
@@ -108,16 +123,17 @@ export class Listener {
 			server.removeAllListeners('tlsClientError');
 			server.on('tlsClientError', (error: Error, socket: Socket) => this.#handshakeFailed(error, socket));
 		}
-		this.#sessions = new AppSessions({
-			request: (app) => handler.request(app),
+		const sessionOptions = {
 			logger: options.logger,
-			ended: this.ended,
+			ended: options.ended,
 			settingsTimeout: options.headersTimeout,
 			idleTimeout: options.keepAliveTimeout,
 			maxRequests: options.maxRequestsPerConnection,
 			maxHeaderBytes: MAX_HEADER_BYTES,
 			maxFields: MAX_FIELDS,
-		});
+		};
+		this.#sessions = new AppSessions({ ...sessionOptions, request: (app) => handler.request(app) });
+		this.#refusing = new AppSessions({ ...sessionOptions, request: refuseCertificate });
 		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
 		server.maxHeadersCount = 0;
 		server.maxConnections = options.maxConnections;
@@ -131,11 +147,11 @@ export class Listener {
 		server.on('upgrade', (req, socket, head) => afterResponses(socket, () => this.#upgrade(req, socket, head)));
 		server.on('clientError', (error, socket) => this.#clientError(error, socket));
 		server.on('timeout', (socket) => {
-			this.ended.count('keep_alive', peerOf(socket).address);
+			this.#ended.count('keep_alive', peerOf(socket).address);
 			socket.destroy();
 		});
 		server.on('drop', (data) => {
-			this.ended.count('too_many', data?.remoteAddress);
+			this.#ended.count('too_many', data?.remoteAddress);
 			this.#log.warn('too many connections: one was dropped');
 		});
 	}
@@ -153,11 +169,17 @@ export class Listener {
 		return this.#server.address() as AddressInfo;
 	}
 
+	/** Other certificates for connections that come from now on. @throws what OpenSSL says against them */
+	renew({ cert, key, ca, minVersion }: ServerTls): void {
+		this.#secure?.setSecureContext({ cert, key, minVersion, ...(ca && { ca }) });
+	}
+
 	/** No new connections; those that are idle are closed. */
 	close(): void {
 		this.#server.close();
 		this.#server.closeIdleConnections();
 		this.#sessions.drain();
+		this.#refusing.drain();
 		for (const socket of this.#silent) socket.destroy();
 	}
 
@@ -165,23 +187,28 @@ export class Listener {
 	destroy(): void {
 		this.#server.closeAllConnections();
 		this.#sessions.destroy();
+		this.#refusing.destroy();
+		for (const socket of this.#upgrading) cutSocket(socket);
 	}
 
 	/** A connection that said something, or has chosen by ALPN, is served; one that says nothing is ended. */
 	#arrive(socket: Socket): void {
 		const secure = socket instanceof TLSSocket;
+		const refused = this.#verifyIfPresented && peerCertificate(socket)?.verified === false;
+		if (refused) this.#unverified.add(socket);
+		const sessions = refused ? this.#refusing : this.#sessions;
 		if (secure && socket.alpnProtocol === 'h2') {
-			this.#sessions.accept(socket, NOTHING, peerOf(socket));
+			sessions.accept(socket, NOTHING, peerOf(socket));
 			return;
 		}
 		this.#silent.add(socket);
 		tellVersion(socket, this.#options.headersTimeout, (spoken, head) => {
 			this.#silent.delete(socket);
 			if (spoken === 'http1') this.#serveHttp1(socket);
-			else if (spoken === 'http2' && head !== null) this.#sessions.accept(socket, head, peerOf(socket));
+			else if (spoken === 'http2' && head !== null) sessions.accept(socket, head, peerOf(socket));
 			else {
-				if (spoken === 'silent') this.ended.count('first_byte', peerOf(socket).address);
-				else if (spoken === 'unfinished') this.ended.count('preface', peerOf(socket).address);
+				if (spoken === 'silent') this.#ended.count('first_byte', peerOf(socket).address);
+				else if (spoken === 'unfinished') this.#ended.count('preface', peerOf(socket).address);
 				socket.destroy();
 			}
 		});
@@ -194,7 +221,9 @@ export class Listener {
 			const most = this.#options.maxRequestsPerConnection;
 			// Node then says Connection: close, and closes.
 			if (most > 0 && ++peerOf(req.socket).requests >= most) res.shouldKeepAlive = false;
-			this.#handler.request(new Http1App(req, res, asksFirst));
+			const app = new Http1App(req, res, asksFirst);
+			if (this.#unverified.has(res.socket)) refuseCertificate(app);
+			else this.#handler.request(app);
 		}
 	}
 
@@ -209,7 +238,7 @@ export class Listener {
 		takeProxyHeader(socket, this.#options.headersTimeout, (header) => {
 			this.#silent.delete(socket);
 			if (typeof header === 'string') {
-				if (header !== 'over') this.ended.count('proxy_header', address, header);
+				if (header !== 'over') this.#ended.count('proxy_header', address, header);
 				socket.destroy();
 				return;
 			}
@@ -218,11 +247,11 @@ export class Listener {
 	}
 
 	#identified(socket: Socket, address: string): void {
-		const secure = this.#options.tls !== undefined;
+		const secure = this.#options.tls !== null;
 		const peer = new Peer(address, secure, this.#trusted);
 		// A trusted proxy's connections are those of many clients.
 		if (peer.trusted === null && !this.#perAddress.admit(address, socket)) {
-			this.ended.count('per_address', address);
+			this.#ended.count('per_address', address);
 			socket.destroy();
 			return;
 		}
@@ -245,22 +274,37 @@ export class Listener {
 	#handshakeFailed(error: Error, socket: Socket): void {
 		const code = 'code' in error ? String(error.code) : '';
 		const address = this.#announced.get(endsOf(socket))?.address ?? plainAddress(socket.remoteAddress ?? 'unknown');
-		if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.ended.count('tls_handshake', address);
+		if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.#ended.count('tls_handshake', address);
 		else this.#log.debug({ code, address }, 'a TLS handshake failed');
 		socket.destroy();
 	}
 
 	#upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
 		socket.on('error', (error) => this.#log.debug({ err: error }, 'a connection failed during an upgrade'));
+		if (this.#unverified.has(socket)) {
+			refuseUpgrade(socket, new SlimeError('unauthorized', UNTRUSTED));
+			return;
+		}
 		const offered = (req.headers.upgrade ?? '').toLowerCase().split(/\s*,\s*/);
 		const path = (req.url ?? '').split('?', 1)[0];
-		if (path === TUNNEL_PATH && offered.includes(TUNNEL_PROTOCOL)) {
+		if (path === TUNNEL_PATH && (offered.includes(TUNNEL_PROTOCOL) || asksForWebSocket(req))) {
 			this.#handler.tunnel(req, socket, head);
-		} else if (offered.includes('websocket')) {
-			refuseUpgrade(socket, new SlimeError('not_implemented', 'WebSocket is not served.'));
-		} else {
-			this.#withoutUpgrade(req, socket, head);
+			return;
 		}
+		let chosen: string | null;
+		try {
+			chosen = this.#upgrades.choose(req);
+		} catch (error) {
+			refuseUpgrade(socket, error instanceof SlimeError ? error : new SlimeError('internal'));
+			return;
+		}
+		if (chosen === null) {
+			this.#withoutUpgrade(req, socket, head);
+			return;
+		}
+		this.#upgrading.add(socket);
+		socket.once('close', () => this.#upgrading.delete(socket));
+		this.#handler.request(new Http1Upgrade(req, socket, head, chosen));
 	}
 
 	/**
@@ -290,7 +334,7 @@ export class Listener {
 
 	#clientError(error: Error, socket: Duplex): void {
 		const code = 'code' in error ? String(error.code) : '';
-		if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.ended.count('headers', peerOf(socket as Socket).address);
+		if (code === 'ERR_HTTP_REQUEST_TIMEOUT') this.#ended.count('headers', peerOf(socket as Socket).address);
 		else this.#log.debug({ code }, 'a connection was refused');
 		const app = underWay(socket);
 		if (code === 'ECONNRESET' || !socket.writable) {
@@ -329,4 +373,8 @@ function afterResponses(socket: Duplex, then: () => void): void {
 	app.whenClosed(() => {
 		if (!socket.destroyed) afterResponses(socket, then);
 	});
+}
+
+function refuseCertificate(app: AppRequest): void {
+	app.refuse(new SlimeError('unauthorized', UNTRUSTED), newRequestId());
 }

@@ -14,8 +14,18 @@ export interface HubOptions {
 	readonly concurrent: number;
 	/** What applications must present; none lets everyone in. */
 	readonly appPassword?: string | undefined;
-	/** PEM files. With `clientCa` an agent must bring a certificate that it signed. */
+	/** Where agents connect to, if not where applications do; its host is `host` unless given, its port may be 0. */
+	readonly agentHost?: string | undefined;
+	readonly agentPort?: number | undefined;
+	/** PEM files, read again when they change. */
 	readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string | undefined } | undefined;
+	/**
+	 * With `tls.clientCa`, who must bring a certificate that it signed: `agents`; `all`, everyone that connects; `optional`, nobody,
+	 * but one that is brought has to be right.
+	 */
+	readonly clientAuth: 'agents' | 'all' | 'optional';
+	/** With `tls.clientCa`: an agent's certificate must be for the name of its token. */
+	readonly bindIdentity: boolean;
 	/** Networks of proxies whose X-Forwarded-* and Forwarded are believed: IP addresses, CIDR blocks, `loopback`, `private`. */
 	readonly trustedProxies: readonly string[];
 	/** Connections of trusted proxies begin with a PROXY header, version 1 or 2. */
@@ -27,14 +37,25 @@ export interface HubOptions {
 	readonly adminPort: number | 'off';
 	/** True when the admin port was chosen by the user: then a port in use is an error rather than a warning. */
 	readonly adminRequired: boolean;
+	/** Whoever presents it as Bearer may use /api on the admin listener; without one, this machine, if the listener is on loopback. */
+	readonly adminToken?: string | undefined;
+	/** Folder in which revocations survive a restart; without one they are forgotten. The command line always gives one. */
+	readonly stateDir?: string | undefined;
 	readonly queue: {
 		/** `header`: a request waits if it says Slime-Block; `always`: unless it says Slime-Block: 0. */
 		readonly mode: 'header' | 'always';
 		readonly max: number;
+		/** While no agent is connected that could serve them. */
+		readonly maxWithoutAgent?: number | undefined;
 		readonly timeout: number;
 		/** Bytes of request bodies held by waiting requests, all together. */
 		readonly maxBytes: number;
+		/** How long until a waiting request counts as one step more urgent; 0 for never. */
+		readonly aging?: number | undefined;
 	};
+	/** See StandingOptions. */
+	readonly setAsideAfter: number;
+	readonly slowStart: number;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
 	/** From the dispatch of a request to its response's first byte. */
 	readonly firstByteTimeout: number;
@@ -50,6 +71,8 @@ export interface HubOptions {
 	readonly keepAliveTimeout: number;
 	/** For a TLS handshake. */
 	readonly handshakeTimeout: number;
+	/** Protocols that apps may switch to by Upgrade, beside WebSocket. */
+	readonly upgrades: readonly string[];
 	readonly logger: Logger;
 }
 
@@ -60,12 +83,23 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	host: '0.0.0.0',
 	port: 8080,
 	concurrent: 0,
+	clientAuth: 'agents',
+	bindIdentity: false,
 	trustedProxies: [],
 	proxyProtocol: false,
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,
-	queue: { mode: 'header', max: 1024, timeout: 300_000, maxBytes: 256 * 1024 * 1024 },
+	queue: {
+		mode: 'header',
+		max: 1024,
+		maxWithoutAgent: 1024,
+		timeout: 300_000,
+		maxBytes: 256 * 1024 * 1024,
+		aging: 30_000,
+	},
+	setAsideAfter: 5,
+	slowStart: 10_000,
 	heartbeat: { interval: 10_000, timeout: 5000 },
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,
@@ -75,5 +109,6 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	headersTimeout: 15_000,
 	keepAliveTimeout: 75_000,
 	handshakeTimeout: 15_000,
+	upgrades: [],
 	logger: silentLogger,
 };

@@ -4,7 +4,7 @@
  */
 import type { Stream } from '../h2/stream.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
-import { forwardableTrailers } from '../tunnel/fields.ts';
+import { forwardableTrailers, hasForbiddenTrailer } from '../tunnel/trailers.ts';
 import type { AppRequest, BodyReader } from './app-request.ts';
 
 /** Held for one waiting request at most. */
@@ -34,8 +34,14 @@ export class HeldBytes {
 	}
 }
 
+export interface BodyOwner {
+	/** The body has ended with trailers that nobody may see: it is not to end at an upstream. */
+	trailersForbidden(): void;
+}
+
 export class RequestBody implements BodyReader {
 	readonly #app: AppRequest;
+	readonly #owner: BodyOwner;
 	readonly #budget: HeldBytes;
 	#kept: Buffer[] = [];
 	#keptBytes = 0;
@@ -47,14 +53,20 @@ export class RequestBody implements BodyReader {
 	#trailers: readonly string[] = [];
 	#done = false;
 
-	constructor(app: AppRequest, budget: HeldBytes) {
+	constructor(app: AppRequest, budget: HeldBytes, owner: BodyOwner) {
 		this.#app = app;
+		this.#owner = owner;
 		this.#budget = budget;
 	}
 
 	/** Nothing is to come and nothing has: END_STREAM goes with the header section. */
 	get isEmpty(): boolean {
 		return this.#app.bodiless;
+	}
+
+	/** All of it has come. */
+	get ended(): boolean {
+		return this.#ended || this.isEmpty;
 	}
 
 	/** Whether all of the body is still here to be given to another stream. */
@@ -130,6 +142,10 @@ export class RequestBody implements BodyReader {
 	}
 
 	bodyEnded(rawTrailers: readonly string[]): void {
+		if (!this.#done && rawTrailers.length > 0 && hasForbiddenTrailer(rawTrailers)) {
+			this.#owner.trailersForbidden();
+			return;
+		}
 		this.#ended = true;
 		this.#trailers = rawTrailers;
 		if (this.#stream !== null) this.#endStream(this.#stream);

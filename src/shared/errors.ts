@@ -28,6 +28,7 @@ export const ERRORS = {
 	bad_request: row(400, REQUEST, 'The request is malformed or ambiguous.'),
 	unauthorized: row(401, 'authentication_error', 'The app password is missing or wrong.'),
 	scope_denied: row(403, 'permission_error', 'This key may not use that scope.'),
+	forbidden: row(403, 'permission_error', 'This may not be asked for from here.'),
 	not_found: row(404, REQUEST, 'There is nothing at this path.'),
 	method_not_allowed: row(405, REQUEST, 'This method is not served.'),
 	request_timeout: row(408, REQUEST, 'The request headers took too long to arrive.'),

@@ -1,7 +1,7 @@
 /** PEM files into what node:tls takes, for servers and for clients. Knows nothing of hubs and agents, and watches no files. */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
+import { createSecureContext, rootCertificates, type SecureContext, type SecureVersion } from 'node:tls';
 import { messageOf, UsageError } from '../shared/errors.ts';
 
 /** Paths of PEM files. */
@@ -11,7 +11,11 @@ export interface ServerTlsFiles {
 	readonly key: string;
 	/** Clients are asked for a certificate, and one that this CA signed is authorized. */
 	readonly clientCa?: string | undefined;
+	/** With `clientCa`: connections of clients without such a certificate fail. */
+	readonly requireClient?: boolean | undefined;
 }
+
+const MIN_VERSION = 'TLSv1.2' satisfies SecureVersion;
 
 /** Options for tls.createServer and for setSecureContext. */
 export interface ServerTls {
@@ -19,9 +23,9 @@ export interface ServerTls {
 	readonly key: string;
 	readonly ca?: string[];
 	readonly requestCert: boolean;
-	/** False: who must have a certificate depends on what is asked for, so it is judged per request by `socket.authorized`. */
-	readonly rejectUnauthorized: false;
-	readonly minVersion: 'TLSv1.2';
+	/** When false, who must have a certificate depends on what is asked for, and is judged by `peerCertificate`. */
+	readonly rejectUnauthorized: boolean;
+	readonly minVersion: SecureVersion;
 }
 
 /** Paths of PEM files. */
@@ -40,15 +44,15 @@ export interface ClientTls {
 }
 
 /** @throws UsageError naming the file and what is wrong with it */
-export function loadServerTls({ cert, key, clientCa }: ServerTlsFiles): ServerTls {
+export function loadServerTls({ cert, key, clientCa, requireClient = false }: ServerTlsFiles): ServerTls {
 	const pair = loadPair(cert, key);
 	const ca = clientCa === undefined ? undefined : loadCertificates(clientCa);
 	return {
 		...pair,
 		...(ca && { ca }),
 		requestCert: ca !== undefined,
-		rejectUnauthorized: false,
-		minVersion: 'TLSv1.2',
+		rejectUnauthorized: ca !== undefined && requireClient,
+		minVersion: MIN_VERSION,
 	};
 }
 
@@ -72,7 +76,7 @@ export function loadClientTls({ ca, cert, key }: ClientTlsFiles, env = process.e
 
 /** Reading some 150 roots takes tens of milliseconds: make one and give it to every connection. */
 export function clientSecureContext(client: ClientTls): SecureContext {
-	return createSecureContext({ ...client });
+	return createSecureContext({ ...client, minVersion: MIN_VERSION });
 }
 
 /** Debian and Alpine, Fedora and RHEL, macOS and the BSDs. */
@@ -104,7 +108,10 @@ function loadPair(certFile: string, keyFile: string): { cert: string; key: strin
 	if (!new X509Certificate(leaf).checkPrivateKey(privateKey)) {
 		throw new UsageError(`${keyFile}: is not the key of the first certificate in ${certFile}`);
 	}
-	return { cert: certificates.join('\n'), key };
+	const pair = { cert: certificates.join('\n'), key };
+	// OpenSSL refuses some that can be read, such as those with keys that are too short.
+	attempt(certFile, 'the certificate cannot be used', () => createSecureContext(pair));
+	return pair;
 }
 
 function loadCertificates(file: string): string[] {

@@ -1,7 +1,8 @@
 /** The agent's end of the 101: one try to get a tunnel from a hub. Knows nothing of when to try again, nor of HTTP/2. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import { UsageError } from '../shared/errors.ts';
 import type { HttpAddress, HubAddress } from './address.ts';
 import { egressProxy } from './egress-proxy.ts';
@@ -17,6 +18,7 @@ import {
 import { answerError, HandshakeError, type HandshakeErrorDetails, type HandshakeFault } from './handshake-error.ts';
 import { type Attempt, abandon, openConnection } from './open-connection.ts';
 import { requestUpgrade } from './upgrade-request.ts';
+import { dialWebSocket } from './websocket-transport.ts';
 
 export interface DialOptions {
 	readonly hub: HubAddress;
@@ -25,6 +27,11 @@ export interface DialOptions {
 	readonly info: AgentInfo;
 	/** For https hubs and https egress proxies; Node's own roots if left out. */
 	readonly secureContext?: SecureContext | undefined;
+	/** See ConnectionTarget. */
+	readonly serverName?: string | undefined;
+	readonly pins?: readonly string[] | undefined;
+	/** How the tunnel's bytes travel; `auto` tries an upgrade of its own first, then a WebSocket. */
+	readonly transport?: Transport | undefined;
 	/** Milliseconds for everything up to the 101. */
 	readonly connectTimeout: number;
 	readonly signal?: AbortSignal | undefined;
@@ -32,13 +39,16 @@ export interface DialOptions {
 	readonly env?: NodeJS.ProcessEnv | undefined;
 }
 
+export type Transport = 'upgrade' | 'websocket' | 'auto';
+
 export interface HubInfo {
 	readonly version?: string | undefined;
 }
 
 export interface DialedTunnel {
 	/** Nothing listens on it yet, not even for errors: take it over in the same tick. */
-	readonly socket: Socket;
+	readonly socket: Duplex;
+	readonly transport: Exclude<Transport, 'auto'>;
 	/** HTTP/2 that came along with the 101. */
 	readonly head: Buffer;
 	readonly hubInfo: HubInfo;
@@ -60,9 +70,23 @@ export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
 		const headers = requestHeaders(options);
 		const proxy = proxyFor(hub, options.env ?? process.env);
 		const who = `hub ${hub.label}`;
-		const socket = await openConnection({ to: hub, who, proxy, secureContext: options.secureContext }, attempt);
-		attempt.busyWith = `waiting for an answer of ${who}`;
-		return await shakeHands(socket, options, headers, attempt.signal);
+		const { secureContext, serverName, pins, transport = 'auto' } = options;
+		const open = async () => {
+			const socket = await openConnection({ to: hub, who, proxy, secureContext, serverName, pins }, attempt);
+			attempt.busyWith = `waiting for an answer of ${who}`;
+			return socket;
+		};
+		const upgrade = async () => shakeHands(await open(), options, headers, attempt.signal);
+		const asWebSocket = async () => shakeHandsAsWebSocket(await open(), options, headers, attempt.signal);
+		if (transport === 'upgrade') return await upgrade();
+		if (transport === 'websocket') return await asWebSocket();
+		return await upgrade().catch((first) => {
+			if (!mayPassAsWebSocket(first)) throw first;
+			// Whatever stood in the way the first time says more, but for a hub's own word.
+			return asWebSocket().catch((second) => {
+				throw second instanceof HandshakeError && second.fromHub ? second : first;
+			});
+		});
 	} catch (error) {
 		signal?.throwIfAborted();
 		throw error;
@@ -102,6 +126,7 @@ async function shakeHands(
 	headers: Record<string, string>,
 	signal: AbortSignal,
 ): Promise<DialedTunnel> {
+	const shown = socket instanceof TLSSocket && Object.keys(socket.getCertificate() ?? {}).length > 0;
 	try {
 		const request = { method: 'GET', path: `${hub.path}${TUNNEL_PATH}`, headers } as const;
 		const answer = await requestUpgrade(socket, request, signal);
@@ -115,7 +140,41 @@ async function shakeHands(
 		}
 		tuneTunnelSocket(socket);
 		const version = response.headers[HandshakeField.HUB_VERSION];
-		return { socket, head: answer.head, hubInfo: { version: typeof version === 'string' ? version : undefined } };
+		const hubInfo = { version: typeof version === 'string' ? version : undefined };
+		return { socket, transport: 'upgrade', head: answer.head, hubInfo };
+	} catch (error) {
+		abandon(socket);
+		if (error instanceof HandshakeError || signal.aborted) throw error;
+		// A server that does not know the CA of a certificate may just close.
+		const hint = shown ? "; perhaps it does not trust this agent's certificate" : '';
+		throw answerError(`hub ${hub.label}`, error, hint);
+	}
+}
+
+/**
+ * A proxy on the way lets no other upgrade through: it answered by itself, or a server that knows nothing of ours did, or the
+ * connection was closed at the request. A hub's own word is final.
+ */
+function mayPassAsWebSocket(error: unknown): boolean {
+	if (!(error instanceof HandshakeError) || error.fromHub) return false;
+	return error.status !== undefined ? error.status !== 401 : error.closed;
+}
+
+async function shakeHandsAsWebSocket(
+	socket: Socket,
+	{ hub, token }: DialOptions,
+	headers: Record<string, string>,
+	signal: AbortSignal,
+): Promise<DialedTunnel> {
+	const { Connection: _connection, Upgrade: _upgrade, ...rest } = headers;
+	try {
+		const answer = await dialWebSocket(socket, `${hub.path}${TUNNEL_PATH}`, rest, signal);
+		const { response } = answer;
+		if (answer.opened === null) throw refusal(hub, response, slimeMessage(answer.body, [token, hub.basic]));
+		tuneTunnelSocket(socket);
+		const version = response.headers[HandshakeField.HUB_VERSION];
+		const hubInfo = { version: typeof version === 'string' ? version : undefined };
+		return { socket: answer.opened, transport: 'websocket', head: Buffer.alloc(0), hubInfo };
 	} catch (error) {
 		abandon(socket);
 		throw error instanceof HandshakeError || signal.aborted ? error : answerError(`hub ${hub.label}`, error);
@@ -128,11 +187,11 @@ function refusal(
 	{ statusCode: status = 0, headers }: IncomingMessage,
 	message: string | undefined,
 ): HandshakeError {
-	const details: HandshakeErrorDetails = { status, retryAfterMs: retryAfter(headers['retry-after']) };
+	const fromHub = headers[HandshakeField.ERROR] !== undefined;
+	const details: HandshakeErrorDetails = { status, retryAfterMs: retryAfter(headers['retry-after']), fromHub };
 	const say = (kind: HandshakeFault, what: string) =>
 		new HandshakeError(kind, `hub ${hub.label} answered ${status}: ${what}`, details);
 	// A hub knows best what it does not like, and its sentences are written for whoever runs the agent.
-	const fromHub = headers[HandshakeField.ERROR] !== undefined;
 	if (fromHub && message !== undefined) return say(status === 401 ? 'unauthorized' : 'refused', message);
 	if (status === 401) {
 		return say(

@@ -8,7 +8,7 @@ import { SlimeError } from '../shared/errors.ts';
 import { Forwarding, type Hop } from './forwarded.ts';
 
 /** Fields that mean one connection only, or that the two ends of the tunnel write themselves. */
-const NOT_FORWARDED = new Set([
+export const NOT_FORWARDED = new Set([
 	'connection',
 	'keep-alive',
 	'proxy-connection',
@@ -24,30 +24,22 @@ const NOT_FORWARDED = new Set([
 const FORWARDING = new Set(['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto']);
 const NO_FORWARDING = new Forwarding();
 
-const NOT_FORWARDED_REQUEST = new Set([...NOT_FORWARDED, ...FORWARDING, 'host', 'te', 'expect', 'via', 'x-request-id']);
-
-/** What may not come late (RFC 9110 section 6.5.1): framing, routing, authentication. */
-const NOT_IN_TRAILERS = new Set([
-	...NOT_FORWARDED_REQUEST,
-	'content-length',
-	'content-encoding',
-	'content-type',
-	'content-range',
-	'trailer',
-	'authorization',
-	'cookie',
-	'set-cookie',
-	'cache-control',
-	'range',
-	'max-forwards',
-]);
+export const NOT_FORWARDED_REQUEST = new Set([...NOT_FORWARDED, ...FORWARDING, 'host', 'te', 'expect', 'x-request-id']);
 
 /** RFC 9110 section 5.6.2, in lower case. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** RFC 9110 section 7.2, without the comma: two fields that someone joined would look like one host. */
-const HOST = /^(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]*)(?::[0-9]*)?$/i;
+const HOST = /^(?:(?:\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+;=%]+)(?::[0-9]{0,5})?)?$/i;
+/** As many bytes as numbers can count, with which HTTP/2 has to do too (RFC 9110 section 8.6). */
+const LENGTH = /^[0-9]{1,15}$/;
+/** What a request line can hold: no space to end it early, no control character that someone takes for one. */
+const TARGET = /^[\x21-\x7e\x80-\xff]+$/;
+/** An upgrade's, which belong to one HTTP/1.1 connection or to a message that there is none of (RFC 8441 section 5). */
+const NOT_IN_UPGRADES = new Set(['content-length', 'sec-websocket-key', 'sec-websocket-accept']);
 
-const OWN = 'slime-';
+export const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
+
+export const OWN = 'slime-';
 const VIA_NAME = 'slime';
 const EVENT_STREAM = /^text\/event-stream(?:$|[;\s])/i;
 
@@ -74,6 +66,8 @@ export interface RequestHead {
 	readonly rawHeaders: readonly string[];
 	/** HTTP/2's :authority, which a Host must not contradict. */
 	readonly authority?: string | undefined;
+	/** What an Upgrade or an extended CONNECT asks for: then the section is one of extended CONNECT (RFC 8441 section 4). */
+	readonly upgrade?: string | undefined;
 }
 
 /**
@@ -81,15 +75,16 @@ export interface RequestHead {
  * @throws SlimeError bad_request for a target or a Host that is ambiguous
  */
 export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
-	const raw = head.rawHeaders;
+	const { rawHeaders: raw, upgrade } = head;
 	let host: string | undefined;
-	let via = '';
 	let trailers = false;
 	let forwarding: Forwarding | null = null;
+	let coded = false;
+	let measured = false;
 	let named: Set<string> | null = null;
 	const fields: FieldList = [
 		':method',
-		head.method,
+		upgrade === undefined ? head.method : 'CONNECT',
 		':scheme',
 		origin.secure ? 'https' : 'http',
 		':authority',
@@ -97,6 +92,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 		':path',
 		'',
 	];
+	if (upgrade !== undefined) fields.push(':protocol', upgrade);
 	for (let i = 0; i < raw.length; i += 2) {
 		const name = (raw[i] as string).toLowerCase();
 		const value = raw[i + 1] as string;
@@ -110,19 +106,32 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 				named = more;
 			} else if (name === 'te') {
 				trailers ||= /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value);
-			} else if (name === 'via') {
-				via = via ? `${via}, ${value}` : value;
 			} else if (FORWARDING.has(name)) {
 				forwarding ??= new Forwarding();
 				forwarding.add(name, value);
 			} else if (name === 'transfer-encoding') {
+				if (coded) throw new SlimeError('bad_request', 'The request has more than one Transfer-Encoding.');
+				coded = true;
 				checkTransferEncoding(value, origin.httpVersion);
 			}
 			continue;
 		}
+		if (name === 'content-length') {
+			if (measured || !LENGTH.test(value))
+				throw new SlimeError('bad_request', 'Content-Length is one number of bytes.');
+			measured = true;
+		}
 		if (name.startsWith(OWN) || (origin.dropAuthorization && name === 'authorization')) continue;
+		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		fields.push(name, value);
 	}
+	if (origin.httpVersion === '2.0') {
+		if (hasControlCharacters(raw)) throw new SlimeError('bad_request', 'A field holds control characters.');
+		// RFC 9113 section 8.3.1.
+		if ((head.authority ?? host) === '') throw new SlimeError('bad_request', 'The request names an empty host.');
+	}
+	if (coded && measured)
+		throw new SlimeError('bad_request', 'The request has both Content-Length and Transfer-Encoding.');
 	if (host === undefined && head.authority === undefined && origin.httpVersion !== '1.0')
 		throw new SlimeError('bad_request', 'The request has no Host.');
 	if (head.authority !== undefined && host !== undefined && host.toLowerCase() !== head.authority.toLowerCase())
@@ -135,13 +144,16 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	if (trailers) fields.push('te', 'trailers');
 	const hop: Hop = { address: origin.address, host: authority, proto: origin.secure ? 'https' : 'http' };
 	(forwarding ?? NO_FORWARDING).appendTo(fields, hop, origin.trusted);
-	fields.push('via', `${via ? `${via}, ` : ''}${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
-	if (authority === '') fields.splice(4, 2);
+	fields.push('via', `${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
+	if (authority !== '') return fields;
+	if (upgrade !== undefined) throw new SlimeError('bad_request', 'An upgrade needs a Host.');
+	fields.splice(4, 2);
 	return fields;
 }
 
 /** The path and query of a request target (RFC 9112 section 3.2), its bytes unchanged. */
 function originForm(url: string, method: string, authority: string): string {
+	if (!TARGET.test(url)) throw new SlimeError('bad_request', 'The request target holds control characters.');
 	if (url.charCodeAt(0) === 0x2f) {
 		if (url.includes('#')) throw new SlimeError('bad_request', 'The request target has a fragment.');
 		return url;
@@ -153,6 +165,8 @@ function originForm(url: string, method: string, authority: string): string {
 		throw new SlimeError('bad_request', 'The request target names another host than Host.');
 	}
 	const rest = absolute[2] ?? '';
+	// RFC 9112 section 3.2.4.
+	if (rest === '' && method === 'OPTIONS') return '*';
 	return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
@@ -195,6 +209,15 @@ function removeNamed(fields: FieldList, named: ReadonlySet<string>): void {
 	fields.length = kept;
 }
 
+/** Whether it is a CONNECT to some other host (RFC 9110 section 9.3.6), and no extended one. */
+export function isPlainConnect(section: FieldList): boolean {
+	if (section[1] !== 'CONNECT') return false;
+	for (let i = 2; i < section.length && (section[i] as string).charCodeAt(0) === 0x3a; i += 2) {
+		if (section[i] === ':protocol') return false;
+	}
+	return true;
+}
+
 /** What an upstream's client needs to know of a request that came out of the tunnel. */
 export interface UpstreamRequest {
 	readonly method: string;
@@ -205,6 +228,8 @@ export interface UpstreamRequest {
 	/** Whether the request announces trailers. */
 	readonly trailers: boolean;
 	readonly requestId: string;
+	/** The protocol that an extended CONNECT asks for; `method` then says nothing. */
+	readonly upgrade: string | undefined;
 }
 
 /** @param ownAuthorization the upstream is sent credentials of the agent's, so those of the app do not pass */
@@ -212,8 +237,8 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 	let method = '';
 	let path = '';
 	let requestId = '';
+	let upgrade: string | undefined;
 	let trailers = false;
-	let cookies = -1;
 	const fields: FieldList = [];
 	for (let i = 0; i < section.length; i += 2) {
 		const name = section[i] as string;
@@ -221,25 +246,38 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		if (name.charCodeAt(0) === 0x3a) {
 			if (name === ':method') method = value;
 			else if (name === ':path') path = value;
+			else if (name === ':protocol') upgrade = value;
 			continue;
 		}
 		if (name === 'host' || name.startsWith(OWN) || (ownAuthorization && name === 'authorization')) continue;
+		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
 		if (name === 'x-request-id') requestId = value;
 		else if (name === 'trailer') trailers = true;
-		else if (name === 'cookie' && cookies >= 0) {
-			// RFC 9113 section 8.2.3: crumbs are one field again in HTTP/1.1.
-			fields[cookies] += `; ${value}`;
-			continue;
-		}
 		fields.push(name, value);
-		if (name === 'cookie') cookies = fields.length - 1;
 	}
-	return { method, path, fields, trailers, requestId };
+	return { method, path, fields, trailers, requestId, upgrade };
+}
+
+/** RFC 9113 section 8.2.3: crumbs of a cookie are one field again in HTTP/1.1. @returns what it was given if there are none */
+export function withOneCookie(fields: FieldList): FieldList {
+	let crumbs = 0;
+	for (let i = 0; i < fields.length; i += 2) if (fields[i] === 'cookie') crumbs++;
+	if (crumbs < 2) return fields;
+	const joined: FieldList = [];
+	let at = -1;
+	for (let i = 0; i < fields.length; i += 2) {
+		const name = fields[i] as string;
+		if (name !== 'cookie' || at < 0) joined.push(name, fields[i + 1] as string);
+		else joined[at] += `; ${fields[i + 1]}`;
+		if (name === 'cookie' && at < 0) at = joined.length - 1;
+	}
+	return joined;
 }
 
 /** The tunnel's field section for an upstream's response. `raw` is name, value … as it arrived, in any case. */
 export function tunnelResponse(status: number, raw: readonly string[]): FieldList {
 	const fields: FieldList = [':status', String(status)];
+	const interim = status < 200;
 	let named: Set<string> | null = null;
 	for (let i = 0; i < raw.length; i += 2) {
 		const name = (raw[i] as string).toLowerCase();
@@ -248,22 +286,19 @@ export function tunnelResponse(status: number, raw: readonly string[]): FieldLis
 			if (name === 'connection') named = addNamed(named, value) ?? named;
 			continue;
 		}
-		if (name.startsWith(OWN)) continue;
+		// RFC 9110 section 8.6: what comes before the response has no length.
+		if (name.startsWith(OWN) || (interim && name === 'content-length')) continue;
 		fields.push(name, value);
 	}
 	if (named !== null) removeNamed(fields, named);
 	return fields;
 }
 
-/** Trailers that may pass, in either direction, named in lower case. */
-export function forwardableTrailers(raw: readonly string[]): FieldList {
-	const fields: FieldList = [];
-	for (let i = 0; i < raw.length; i += 2) {
-		const name = (raw[i] as string).toLowerCase();
-		if (name.charCodeAt(0) === 0x3a || NOT_IN_TRAILERS.has(name) || name.startsWith(OWN)) continue;
-		fields.push(name, raw[i + 1] as string);
-	}
-	return fields;
+/** The tunnel's field section for an upstream that has switched protocols: 101 is 200 there (RFC 8441 section 5). */
+export function tunnelSwitched(raw: readonly string[]): FieldList {
+	const section = tunnelResponse(200, raw);
+	removeNamed(section, NOT_IN_UPGRADES);
+	return section;
 }
 
 /** The response's fields for an HTTP/1.1 app: name, value …; status and Slime's own are left out. */
@@ -287,10 +322,8 @@ export function appResponse(section: FieldList, agentId: string): string[] {
 	return raw;
 }
 
-const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
-
 /** Whether a section holds control characters: HTTP/2 lets more of them pass than HTTP/1.1 (RFC 9113 section 8.2.1, RFC 9110 section 5.5). */
-export function hasControlCharacters(section: FieldList): boolean {
+export function hasControlCharacters(section: readonly string[]): boolean {
 	return section.some((text) => NOT_IN_HTTP1.test(text));
 }
 

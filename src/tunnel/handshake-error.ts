@@ -1,15 +1,19 @@
 /** Why a hub could not be reached, as a sentence for the agent's operator. Never holds a token or a password. */
 
 /**
- * `unauthorized`: the token, or the credentials for a proxy, are not accepted. `refused`: the hub, or something before it, answered no.
- * `unreachable`: no answer. `protocol`: what answered is not a hub.
+ * `unauthorized`: the token, or the credentials for a proxy, are not accepted. `impostor`: what answered has not the key that was pinned.
+ * `refused`: the hub, or something before it, answered no. `unreachable`: no answer. `protocol`: what answered is not a hub.
  */
-export type HandshakeFault = 'unauthorized' | 'refused' | 'unreachable' | 'protocol';
+export type HandshakeFault = 'unauthorized' | 'impostor' | 'refused' | 'unreachable' | 'protocol';
 
 export interface HandshakeErrorDetails extends ErrorOptions {
 	/** Of the hub's answer, if there was one. */
 	readonly status?: number | undefined;
 	readonly retryAfterMs?: number | undefined;
+	/** A hub said it, not something before it. */
+	readonly fromHub?: boolean | undefined;
+	/** The connection was closed instead of an answer. */
+	readonly closed?: boolean | undefined;
 }
 
 export class HandshakeError extends Error {
@@ -17,13 +21,18 @@ export class HandshakeError extends Error {
 	readonly status?: number | undefined;
 	/** How long the hub asked to wait, in milliseconds. */
 	readonly retryAfterMs?: number | undefined;
+	readonly fromHub: boolean;
+	readonly closed: boolean;
 
-	constructor(kind: HandshakeFault, message: string, { status, retryAfterMs, ...options }: HandshakeErrorDetails = {}) {
+	constructor(kind: HandshakeFault, message: string, details: HandshakeErrorDetails = {}) {
+		const { status, retryAfterMs, fromHub = false, closed = false, ...options } = details;
 		super(message, options);
 		this.name = 'HandshakeError';
 		this.kind = kind;
 		this.status = status;
 		this.retryAfterMs = retryAfterMs;
+		this.fromHub = fromHub;
+		this.closed = closed;
 	}
 }
 
@@ -81,8 +90,11 @@ const NOT_TLS: ReadonlySet<string> = new Set([
 	'ERR_SSL_UNKNOWN_PROTOCOL',
 ]);
 
-/** The connection broke, or spoke no HTTP, while an answer was awaited. */
-export function answerError(who: string, cause: unknown): HandshakeError {
+/**
+ * The connection broke, or spoke no HTTP, while an answer was awaited.
+ * @param ifClosed is added when it was closed without a word
+ */
+export function answerError(who: string, cause: unknown, ifClosed = ''): HandshakeError {
 	const { code, text } = describe(cause);
 	if (code === 'HPE_HEADER_OVERFLOW') {
 		return new HandshakeError('protocol', `${who} answered with headers that are too large`, { cause });
@@ -91,7 +103,10 @@ export function answerError(who: string, cause: unknown): HandshakeError {
 		return new HandshakeError('protocol', `${who} did not answer with HTTP: ${text}`, { cause });
 	}
 	if (code === 'ECONNRESET' || code === 'EPIPE') {
-		return new HandshakeError('unreachable', `${who} closed the connection without an answer`, { cause });
+		return new HandshakeError('unreachable', `${who} closed the connection without an answer${ifClosed}`, {
+			cause,
+			closed: true,
+		});
 	}
 	// With TLS 1.3 a server judges the client's certificate after the client's handshake is over.
 	return code.startsWith('ERR_SSL_') ? tlsError(who, cause) : connectError(who, cause);

@@ -52,7 +52,7 @@ export function isTokenText(text: string): boolean {
 export function readTunnelRequest(req: IncomingMessage): TunnelRequest {
 	const { headers } = req;
 	if (req.method !== 'GET') throw new SlimeError('bad_request', 'A tunnel is asked for with GET.');
-	if (!lists(headers.upgrade, TUNNEL_PROTOCOL)) {
+	if (!lists(headers.upgrade, TUNNEL_PROTOCOL) && !asksForWebSocket(req)) {
 		throw new SlimeError('bad_request', `A tunnel is asked for with Upgrade: ${TUNNEL_PROTOCOL}.`);
 	}
 	const token = readToken(headers);
@@ -61,6 +61,12 @@ export function readTunnelRequest(req: IncomingMessage): TunnelRequest {
 		throw new SlimeError('bad_request', 'Slime-Agent-Id is missing, or not 1 to 64 letters, digits, dots, _ or -.');
 	}
 	return { token, agentId, info: readAgentInfo(single(headers[HandshakeField.AGENT_INFO])) };
+}
+
+/** The tunnel's bytes are to go in the messages of a WebSocket. */
+export function asksForWebSocket({ headers }: IncomingMessage): boolean {
+	if (lists(headers.upgrade, TUNNEL_PROTOCOL)) return false;
+	return lists(headers.upgrade, 'websocket') && lists(headers['sec-websocket-protocol'], TUNNEL_PROTOCOL);
 }
 
 function readToken(headers: IncomingMessage['headers']): string {

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import { pinOf } from '../tls/pins.ts';
 import type { HttpAddress } from './address.ts';
 import { answerError, connectError, HandshakeError, tlsError } from './handshake-error.ts';
 import { requestUpgrade } from './upgrade-request.ts';
@@ -20,6 +21,10 @@ export interface ConnectionTarget {
 	readonly proxy?: HttpAddress | undefined;
 	/** For TLS to the target and to the proxy. */
 	readonly secureContext?: tls.SecureContext | undefined;
+	/** For TLS to the target: the name that is asked for, and that its certificate must be for; that of `to` if left out. */
+	readonly serverName?: string | undefined;
+	/** For TLS to the target: its certificate must have one of these keys, as `pinOf` writes them, beside being trusted. */
+	readonly pins?: readonly string[] | undefined;
 }
 
 /**
@@ -29,16 +34,24 @@ const NEXT_ADDRESS_AFTER = 1000;
 
 /** @throws HandshakeError; the signal's reason */
 export async function openConnection(target: ConnectionTarget, attempt: Attempt): Promise<net.Socket> {
-	const { to, who, proxy, secureContext } = target;
+	const { to, who, proxy, secureContext, serverName, pins } = target;
+	const identity = { name: serverName ?? to.host, pins };
 	if (!proxy) {
 		const socket = await openTcp(to, who, attempt);
-		return to.scheme === 'https' ? startTls(socket, to, who, secureContext, attempt) : socket;
+		return to.scheme === 'https' ? startTls(socket, identity, who, secureContext, attempt) : socket;
 	}
 	const proxyName = `proxy ${proxy.label}`;
 	let socket = await openTcp(proxy, proxyName, attempt);
-	if (proxy.scheme === 'https') socket = await startTls(socket, proxy, proxyName, secureContext, attempt);
+	if (proxy.scheme === 'https')
+		socket = await startTls(socket, { name: proxy.host }, proxyName, secureContext, attempt);
 	await passThrough(socket, proxy, proxyName, to, attempt);
-	return to.scheme === 'https' ? startTls(socket, to, who, secureContext, attempt) : socket;
+	return to.scheme === 'https' ? startTls(socket, identity, who, secureContext, attempt) : socket;
+}
+
+/** Who a TLS server has to be. */
+interface ServerIdentity {
+	readonly name: string;
+	readonly pins?: readonly string[] | undefined;
 }
 
 async function openTcp(to: HttpAddress, who: string, attempt: Attempt): Promise<net.Socket> {
@@ -57,7 +70,7 @@ async function openTcp(to: HttpAddress, who: string, attempt: Attempt): Promise<
 
 async function startTls(
 	socket: net.Socket,
-	to: HttpAddress,
+	{ name, pins }: ServerIdentity,
 	who: string,
 	secureContext: tls.SecureContext | undefined,
 	attempt: Attempt,
@@ -65,14 +78,25 @@ async function startTls(
 	attempt.busyWith = `in the TLS handshake with ${who}`;
 	const secure = tls.connect({
 		socket,
-		host: to.host,
+		// Not connected to, for there is a socket: what the certificate must be for.
+		host: name,
 		// RFC 6066: a name only, never an address.
-		...(net.isIP(to.host) === 0 && { servername: to.host }),
+		...(net.isIP(name) === 0 && { servername: name }),
 		ALPNProtocols: ['http/1.1'],
 		...(secureContext && { secureContext }),
 	});
 	await ready(secure, socket, 'secureConnect', attempt, (error) => tlsError(who, error));
+	if (pins) checkPin(secure, pins, who);
 	return secure;
+}
+
+function checkPin(socket: tls.TLSSocket, pins: readonly string[], who: string): void {
+	const certificate = socket.getPeerX509Certificate();
+	const pin = certificate && pinOf(certificate);
+	if (pin !== undefined && pins.includes(pin)) return;
+	abandon(socket);
+	const text = `${who} has another key than the one that is pinned: its pin is ${pin ?? 'unknown'}; see --pin`;
+	throw new HandshakeError('impostor', text);
 }
 
 async function passThrough(

@@ -15,13 +15,17 @@ export interface Certificates {
 export interface CertificateOptions {
 	/** Names and addresses that the server's certificate is for. */
 	readonly hosts?: readonly string[];
+	/** The client's common name. */
+	readonly clientName?: string;
+	/** Names that the client's certificate is for: DNS names, and URIs with their scheme. */
+	readonly clientNames?: readonly string[];
 	/** Negative for certificates that are no longer valid. */
 	readonly validDays?: number;
 }
 
 /** PEM texts. Each call makes a CA of its own, with the same name and other keys. */
 export function makeCertificates(options: CertificateOptions = {}): Certificates {
-	const { hosts = ['localhost', '127.0.0.1', '::1'], validDays = 2 } = options;
+	const { hosts = ['localhost', '127.0.0.1', '::1'], validDays = 2, clientName = 'Slime test client' } = options;
 	const authority = { name: 'Slime test CA', keys: newKeys() };
 	const issue = (name: string, keys: Keys, ...extensions: Buffer[]) =>
 		certificate({ name, keys, authority, validDays, extensions });
@@ -31,7 +35,7 @@ export function makeCertificates(options: CertificateOptions = {}): Certificates
 		ca: issue(authority.name, authority.keys, isAuthority),
 		cert: issue('Slime test server', server, alternativeNames(hosts)),
 		key: server.pem,
-		clientCert: issue('Slime test client', client),
+		clientCert: issue(clientName, client, ...(options.clientNames ? [alternativeNames(options.clientNames)] : [])),
 		clientKey: client.pem,
 	};
 }
@@ -99,8 +103,13 @@ const keyId = (keys: Keys) => extension('551d0e', false, der(0x04, keyHash(keys)
 const authorityKeyId = (keys: Keys) => extension('551d23', false, sequence(der(0x80, keyHash(keys))));
 
 function alternativeNames(hosts: readonly string[]): Buffer {
-	const names = hosts.map((host) => (isIP(host) ? der(0x87, addressBytes(host)) : der(0x82, Buffer.from(host))));
-	return extension('551d11', false, sequence(...names));
+	return extension('551d11', false, sequence(...hosts.map(generalName)));
+}
+
+/** RFC 5280 section 4.2.1.6: iPAddress, uniformResourceIdentifier or dNSName. */
+function generalName(name: string): Buffer {
+	if (isIP(name)) return der(0x87, addressBytes(name));
+	return der(name.includes('://') ? 0x86 : 0x82, Buffer.from(name));
 }
 
 function addressBytes(address: string): Buffer {

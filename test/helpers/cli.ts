@@ -14,6 +14,10 @@ export interface CliOptions {
 	readonly cwd?: string;
 	/** Where ~ is; a folder without a configuration if left out. */
 	readonly home?: string;
+	/** Milliseconds after which it is killed; only loads take longer than what is set without it. */
+	readonly limit?: number;
+	/** Messages go to and come from the child (`child.send`, `message`). */
+	readonly ipc?: boolean;
 }
 
 export interface CliResult {
@@ -50,20 +54,20 @@ export function startCli(args: readonly string[], options?: CliOptions): CliProc
 
 /** Starts node with TypeScript, for scripts that use parts of the command line. */
 export function startNode(args: readonly string[], options: CliOptions = {}): CliProcess {
-	const { env = {}, cwd, home = tmpdir() } = options;
+	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false } = options;
 	const inherited = Object.entries(process.env).filter(([name]) => !/^(SLIME_|NODE_|XDG_|STATE_)/.test(name));
 	const child = spawn(process.execPath, ['--import', LOADER, ...args], {
 		cwd,
 		env: { ...Object.fromEntries(inherited), HOME: home, ...env },
-		stdio: ['ignore', 'pipe', 'pipe'],
+		stdio: ['ignore', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore'],
 	});
 	running.add(child);
-	return watch(child);
+	return watch(child, limit);
 }
 
-function watch(child: ChildProcess): CliProcess {
+function watch(child: ChildProcess, limitMs: number): CliProcess {
 	const written = { stdout: '', stderr: '' };
-	const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+	const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
 	for (const name of ['stdout', 'stderr'] as const) {
 		child[name]?.setEncoding('utf8').on('data', (text: string) => {
 			written[name] += text;

@@ -9,6 +9,7 @@ import {
 	type WaitOptions,
 	type Wanted,
 } from '../../src/hub/dispatcher.ts';
+import type { StandingOptions } from '../../src/hub/standing.ts';
 
 export interface Agent extends Member {
 	readonly name: string;
@@ -23,9 +24,17 @@ export function wanted(wish: Partial<Wanted> = {}): Wanted {
 }
 
 /** A dispatcher, and short ways to use it. */
-export function dispatching(options: { concurrent?: number; max?: number; timeout?: number } = {}) {
-	const { concurrent = 0, max = 1024, timeout = 300_000 } = options;
-	const dispatcher = new Dispatcher<Agent>({ concurrent, queue: { max, timeout } });
+export function dispatching(
+	options: {
+		concurrent?: number;
+		max?: number;
+		maxWithoutAgent?: number;
+		timeout?: number;
+		standing?: StandingOptions;
+	} = {},
+) {
+	const { concurrent = 0, max = 1024, maxWithoutAgent, timeout = 300_000, standing } = options;
+	const dispatcher = new Dispatcher<Agent>({ concurrent, queue: { max, maxWithoutAgent, timeout }, standing });
 	/** What waiters were told, in order: `name:agent` or `name:code`. */
 	const told: string[] = [];
 	const leases = new Map<string, Lease<Agent>>();
@@ -45,7 +54,7 @@ export function dispatching(options: { concurrent?: number; max?: number; timeou
 		const { onGranted, ...options } = wait;
 		const ticket = dispatcher.wait(
 			wanted(wish),
-			{ urgency: 3, timeout: 60_000, ...options },
+			{ urgency: 3, timeout: 60_000, caller: 'one', ...options },
 			{
 				granted: (lease) => {
 					told.push(`${name}:${lease.member.name}`);

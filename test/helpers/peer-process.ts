@@ -80,7 +80,13 @@ export interface Ran {
 	readonly stderr: string;
 }
 
-/** A client that runs until it is done, or the test is. */
+export interface RunOptions {
+	readonly env?: NodeJS.ProcessEnv | undefined;
+	/** Milliseconds after which it is ended. */
+	readonly timeout?: number;
+}
+
+/** A program that runs until it is done, or the test is. */
 export class RunningPeer {
 	readonly child: ChildProcess;
 	readonly done: Promise<Ran>;
@@ -88,8 +94,15 @@ export class RunningPeer {
 	stderr = '';
 
 	/** @param input all that it can read; null leaves its stdin open until the test is over */
-	constructor(context: TestContext, program: string, args: readonly string[], input: string | null = '') {
-		const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: RUN_MS });
+	constructor(
+		context: TestContext,
+		program: string,
+		args: readonly string[],
+		input: string | null = '',
+		options: RunOptions = {},
+	) {
+		const { env = process.env, timeout = RUN_MS } = options;
+		const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout, env });
 		this.child = child;
 		context.after(() => void child.kill('SIGKILL'));
 		child.stdout.setEncoding('utf8').on('data', (text: string) => {

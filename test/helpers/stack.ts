@@ -201,7 +201,7 @@ export async function stack(
 		names++;
 		const agent = await createAgent({
 			token: options.token ?? (await token({ scopes, scopePaths })),
-			hubs: [hub.url],
+			hubs: [hub.agentUrl],
 			upstreams: list,
 			agentID: `agent-${names}`,
 			reportHardware: false,

@@ -25,7 +25,16 @@ test('help is there for the program, a group and a command, and names commands a
 	const program = await runCli(['--help']);
 	assert.equal(program.code, 0);
 	assert.equal(program.stderr, '');
-	for (const name of ['hub run', 'hub register', 'hub check', 'agent run', 'agent check', 'demo', 'version']) {
+	for (const name of [
+		'hub run',
+		'hub register',
+		'hub revoke',
+		'hub check',
+		'agent run',
+		'agent check',
+		'demo',
+		'version',
+	]) {
 		assert.match(program.stdout, new RegExp(`^  ${name} +[A-Z]`, 'm'));
 	}
 	const group = await runCli(['hub', '-h']);
@@ -41,10 +50,14 @@ test('help is there for the program, a group and a command, and names commands a
 test('every flag of the documentation is in the help of its command', async () => {
 	const documented = {
 		'hub run':
-			'secret host port concurrent appPassword tlsCert tlsKey clientCa trustedProxies proxyProtocol adminHost adminPort stateDir config secretFile',
+			'secret host port concurrent appPassword tlsCert tlsKey clientCa clientAuth bindIdentity agentHost agentPort trustedProxies proxyProtocol adminHost adminPort adminToken adminTokenFile stateDir config secretFile',
 		'hub register': 'secret name age scopes scopePaths config secretFile',
+		'hub revoke': 'name tokenId list adminHost adminPort adminToken adminTokenFile stateDir config',
+		'hub init': 'dir',
 		'agent run':
-			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey upstreamTokenFile stateDir config tokenFile',
+			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey serverName pin upstreamTokenFile stateDir config tokenFile',
+		certs: 'out hosts client force',
+		status: 'adminHost adminPort adminToken adminTokenFile json config',
 	};
 	for (const [command, flags] of Object.entries(documented)) {
 		const { stdout } = await runCli([...command.split(' '), '--help']);

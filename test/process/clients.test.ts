@@ -1,7 +1,6 @@
 /** Programs that applications are written with, against a hub and an agent: OpenAI's SDK, fetch, ws. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import OpenAI from 'openai';
 import { WebSocket } from 'ws';
@@ -9,6 +8,7 @@ import { startDemoUpstream } from '../../src/cli/demo-upstream.ts';
 import type { GivenHubOptions } from '../../src/index.ts';
 import { talkingUpstream, WAIT } from '../helpers/event-stream.ts';
 import { Arrivals, eventually, type Stack, stack, upstream } from '../helpers/stack.ts';
+import { echoService } from '../helpers/websocket.ts';
 
 const QUESTION = { model: 'slime-demo', messages: [{ role: 'user' as const, content: 'Hello' }] };
 const PASSWORD = 'an app password for tests only';
@@ -145,15 +145,17 @@ test('fetch sends a body while it still makes it, and reads the answer at the sa
 	assert.equal((await reader.read()).done, true);
 });
 
-test('ws is told politely that WebSocket is not served', async (context) => {
-	const { address } = await talkingUpstream(context);
-	const { hub } = await stack(context, [address]);
-	const socket = new WebSocket(`${hub.url.replace('http', 'ws')}/socket`);
-	const [request, response] = (await once(socket, 'unexpected-response')) as [{ destroy(): void }, IncomingMessage];
-	assert.equal(response.statusCode, 501);
-	assert.equal(response.headers['slime-error'], 'not_implemented');
-	let body = '';
-	for await (const chunk of response.setEncoding('utf8')) body += chunk;
-	assert.equal(JSON.parse(body).error.code, 'not_implemented');
-	request.destroy();
+test('ws opens a WebSocket with the api key, talks and closes it', async (context) => {
+	const { address } = await echoService(context);
+	const { hub } = await stack(context, [address], { hub: { appPassword: PASSWORD } });
+	const headers = { authorization: `Bearer ${PASSWORD}` };
+	const socket = new WebSocket(`${hub.url.replace('http', 'ws')}/socket`, { headers });
+	await once(socket, 'open');
+	for (const text of ['one', 'two', 'three']) {
+		socket.send(text);
+		assert.equal(String((await once(socket, 'message'))[0]), text);
+	}
+	socket.close(1000, 'done');
+	assert.equal((await once(socket, 'close'))[0], 1000);
+	await eventually('the worker is free', () => hub.leased === 0);
 });

@@ -29,8 +29,12 @@ interface Pair {
 }
 
 /** Hub, register and agent, up to the point where the agent is connected. */
-async function pair(context: TestContext, upstream: string): Promise<Pair> {
-	const env = { SLIME_HUB_SECRET: SECRET, SLIME_HUB_APP_PASSWORD: PASSWORD };
+async function pair(context: TestContext, upstream: string, drainTimeout = '30s'): Promise<Pair> {
+	const env = {
+		SLIME_HUB_SECRET: SECRET,
+		SLIME_HUB_APP_PASSWORD: PASSWORD,
+		SLIME_HUB_DRAIN_TIMEOUT: drainTimeout,
+	};
 	const hub = start(context, ['hub', 'run', '--host', '127.0.0.1', '--port', '0', '--adminPort', 'off'], env);
 	const registered = await runCli(['hub', 'register', '--name', 'gpu-1', '--age', '1h'], { env });
 	assert.equal(registered.code, 0, registered.stderr);
@@ -42,6 +46,7 @@ async function pair(context: TestContext, upstream: string): Promise<Pair> {
 	const agent = start(context, ['agent', 'run', '--hub', url, '--upstream', upstreamUrl, '--agentID', 'gpu-1'], {
 		SLIME_AGENT_TOKEN: token,
 		SLIME_AGENT_REPORT_HARDWARE: 'false',
+		SLIME_AGENT_DRAIN_TIMEOUT: drainTimeout,
 	});
 	await hub.output(/"agent":"gpu-1"/);
 	return { hub, agent, port, token };
@@ -106,6 +111,25 @@ for (const who of ['hub', 'agent'] as const) {
 			assert.equal((await draining.exit).code, 0, draining.stderr);
 		});
 	}
+}
+
+for (const who of ['hub', 'agent'] as const) {
+	test(`past its drain timeout the ${who} cuts the stream, says so, and ends with code 0`, async (context) => {
+		const { address, streams } = await talkingUpstream(context);
+		const started = await pair(context, address, '300ms');
+		const asking = { port: started.port, path: '/events', streams, headers: ASKING };
+		const { app, service, read } = await eventAtOnce(context, asking);
+		assert.equal(await read(), 'data: first\n\n');
+		const stopped = once(service, 'close');
+
+		const draining = started[who];
+		draining.child.kill('SIGTERM');
+		await assert.rejects(read(), { code: 'ECONNRESET' });
+		assert.equal(app.complete, false);
+		await stopped;
+		assert.equal((await draining.exit).code, 0, draining.stderr);
+		assert.match(draining.stdout, /"level":"warn".*"the drain timeout has passed/);
+	});
 }
 
 test('a hub whose port is taken says so in one line and ends with 1', async (context) => {

@@ -35,6 +35,35 @@ test('an upstream that closes without a byte is 502 upstream_unreachable, and th
 	assert.equal(requests, 1);
 });
 
+test('an upstream that resets the connection without a byte is 502 upstream_unreachable, and the request is not sent twice', async (t) => {
+	let requests = 0;
+	const resetting = await rawUpstream(t, (socket) =>
+		socket.on('data', () => {
+			requests++;
+			socket.resetAndDestroy();
+		}),
+	);
+	const { port } = await stack(t, [resetting, resetting]);
+	for (const method of ['GET', 'POST']) {
+		assertError(await ask(port, '/', { method, headers: BLOCK }), 502, 'upstream_unreachable');
+	}
+	assert.equal(requests, 2);
+});
+
+test('an upstream whose name cannot be resolved is 502 upstream_unreachable', async (t) => {
+	// RFC 6761 section 6.4: nothing is ever called so.
+	const { port } = await stack(t, ['http://upstream.invalid:80'], { agent: { connectTimeout: 2000 } });
+	assertError(await ask(port), 502, 'upstream_unreachable');
+});
+
+test('a request that every agent has refused gets the reason of the last, once for each agent', async (t) => {
+	const refusing = `127.0.0.1:${await closedPort()}`;
+	const { port, hub } = await stack(t, [refusing, refusing, refusing]);
+	const answer = await ask(port, '/', { method: 'POST', body: 'x', headers: BLOCK });
+	assertError(answer, 502, 'upstream_unreachable');
+	await eventually('the slots are free', () => hub.leased === 0 && hub.waiting === 0);
+});
+
 for (const [what, bytes] of Object.entries({
 	'no HTTP': 'SSH-2.0-OpenSSH\r\n\r\n',
 	'two lengths': 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab',

@@ -141,22 +141,3 @@ test('request headers that take longer than 15 s get 408', { timeout: 40_000 }, 
 	await new Promise((resolve) => client.socket.once('end', resolve));
 	assert.match(client.received, /^HTTP\/1\.1 408 [\s\S]*slime-error: request_timeout/i);
 });
-
-test('a WebSocket upgrade is answered 501; an offer of h2c is ignored and its request served', async (t) => {
-	const service = await upstream(t, async (req, res) => {
-		let body = '';
-		for await (const chunk of req) body += chunk;
-		res.end(`${req.method} ${body} ${req.headers.upgrade} ${req.headers['http2-settings']}`);
-	});
-	const { port } = await stack(t, [service.address]);
-	const socket = await RawClient.open(t, port);
-	socket.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n');
-	assert.match(await socket.all(), /^HTTP\/1\.1 501 [\s\S]*slime-error: not_implemented/i);
-	assert.equal(service.served, 0);
-	const client = await RawClient.open(t, port);
-	const offer = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n';
-	client.send(`POST / HTTP/1.1\r\nHost: a\r\n${offer}Content-Length: 4\r\n\r\nbody`);
-	await client.sees('POST body undefined undefined');
-	client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-	await client.sees('GET  undefined undefined');
-});

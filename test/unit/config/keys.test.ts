@@ -24,6 +24,7 @@ test('every secret can be given as a file', () => {
 		'hub.secret',
 		'hub.previousSecret',
 		'hub.appPassword',
+		'hub.adminToken',
 		'agent.token',
 		'agent.upstreamToken',
 	]);

@@ -1,14 +1,19 @@
 /** Flags, variables and files together: which one counts, and what is said of mistakes. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { AGENT_DEFAULTS } from '../../../src/agent/options.ts';
 import { loadHubSecret } from '../../../src/config/load.ts';
 import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
+import { pinOf } from '../../../src/tls/pins.ts';
+import { makeCertificates } from '../../helpers/certificates.ts';
 import { folder } from '../../helpers/configuring.ts';
 
 const SECRET = 'a secret of more than 16';
+const pem = makeCertificates();
 
 test('the defaults are those of the documentation', async (t) => {
 	const { hub, agent } = await folder(t);
@@ -19,13 +24,24 @@ test('the defaults are those of the documentation', async (t) => {
 		port: 8080,
 		concurrent: 0,
 		tls: undefined,
+		clientAuth: 'agents',
+		bindIdentity: false,
 		trustedProxies: [],
 		proxyProtocol: false,
 		cors: undefined,
 		adminHost: '127.0.0.1',
 		adminPort: 8081,
 		adminRequired: false,
-		queue: { mode: 'header', max: 1024, timeout: 300_000, maxBytes: 268_435_456 },
+		queue: {
+			mode: 'header',
+			max: 1024,
+			maxWithoutAgent: 1024,
+			timeout: 300_000,
+			maxBytes: 268_435_456,
+			aging: 30_000,
+		},
+		setAsideAfter: 5,
+		slowStart: 10_000,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
@@ -35,6 +51,7 @@ test('the defaults are those of the documentation', async (t) => {
 		headersTimeout: 15_000,
 		keepAliveTimeout: 75_000,
 		handshakeTimeout: 15_000,
+		upgrades: [],
 	});
 	assert.equal(logLevel, 'info');
 	assert.deepEqual(warnings, []);
@@ -45,6 +62,7 @@ test('the defaults are those of the documentation', async (t) => {
 		upstreams: ['u:1'],
 		numWorker: 1,
 		reportHardware: true,
+		transport: 'auto',
 		connectTimeout: 10_000,
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
@@ -77,7 +95,14 @@ test('a flag stands above a variable, a variable above the file, the file above 
 	assert.equal(settings.port, 3);
 	assert.equal(settings.host, '2.2.2.2');
 	assert.equal(settings.concurrent, 1);
-	assert.deepEqual(settings.queue, { mode: 'header', max: 1, timeout: 300_000, maxBytes: 2048 });
+	assert.deepEqual(settings.queue, {
+		mode: 'header',
+		max: 1,
+		maxWithoutAgent: 1024,
+		timeout: 300_000,
+		maxBytes: 2048,
+		aging: 30_000,
+	});
 	assert.equal(logLevel, 'debug');
 });
 
@@ -89,6 +114,29 @@ test('an admin port that anyone set must be had', async (t) => {
 	assert.equal(await required({ flags, env: { SLIME_HUB_ADMIN_PORT: 'off' } }), true);
 	assert.equal(await required({ flags, yaml: 'hub: {adminPort: 8081}' }), true);
 	assert.equal((await hub({ flags, yaml: 'hub: {adminPort: OFF}' })).settings.adminPort, 'off');
+});
+
+test('upgrades are a list of protocols, which may be empty, and none that would carry requests past the hub', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const upgrades = async (yaml: string) =>
+		(await hub({ yaml: `hub:\n  secret: ${SECRET}\n  upgrades: ${yaml}` })).settings.upgrades;
+	assert.deepEqual(await upgrades('[]'), []);
+	assert.deepEqual(await upgrades('[tcp, SPDY/3.1]'), ['tcp', 'SPDY/3.1']);
+	const env = { SLIME_HUB_SECRET: SECRET, SLIME_HUB_UPGRADES: 'tcp,own' };
+	assert.deepEqual((await hub({ env })).settings.upgrades, ['tcp', 'own']);
+	for (const [wrong, said] of [
+		['h2c', 'past the hub'],
+		['h2c-reverse', 'past the hub'],
+		['HTTP/2.0', 'past the hub'],
+		['tls/1.0', 'past the hub'],
+		['"a b"', 'not the name of a protocol'],
+		['a/b/c', 'not the name of a protocol'],
+		['""', 'empty'],
+	] as const) {
+		const lines = await mistakes(upgrades(`[tcp, ${wrong}]`));
+		assert.equal(lines.length, 1, wrong);
+		assert.match(lines[0] ?? '', new RegExp(`:3:.*${said}`));
+	}
 });
 
 test('a value is the text that was written: YAML makes no numbers, booleans or times of it', async (t) => {
@@ -121,7 +169,7 @@ test('secrets are read from files, without the end of the line, relative to the 
 
 test('PEM files and state folders become absolute: in the file from its folder, elsewhere from the current one', async (t) => {
 	const { hub, path } = await folder(t);
-	const files = { 'a.crt': '', 'a.key': '', 'ca.crt': '' };
+	const files = { 'a.crt': pem.cert, 'a.key': pem.key, 'ca.crt': pem.ca };
 	const yaml = `hub: {secret: ${SECRET}, tlsCert: a.crt, tlsKey: ./a.key, clientCa: ca.crt, stateDir: state}`;
 	const { settings } = await hub({ yaml, files });
 	const tls = { cert: join(path, 'a.crt'), key: join(path, 'a.key'), clientCa: join(path, 'ca.crt') };
@@ -248,6 +296,77 @@ test('keys that mean nothing alone ask for the other', async (t) => {
 	assert.deepEqual(await mistakes(hub({ yaml, files })), ['slime.yaml:3:12: hub.tlsCert: needs hub.tlsKey beside it']);
 	const onlyCa = `hub:\n  secret: ${SECRET}\n  clientCa: ca\n`;
 	assert.match((await mistakes(hub({ yaml: onlyCa, files }))).join(), /needs hub\.tlsCert beside it/);
+});
+
+test('certificates that are not right are mistakes at the keys that name their files', async (t) => {
+	const { hub, agent, mistakes } = await folder(t);
+	const files = { 'a.crt': pem.cert, 'a.key': pem.key, 'other.key': pem.clientKey, 'ca.crt': pem.ca, bad: 'no PEM' };
+	const ofHub = async (keys: string) => mistakes(hub({ yaml: `hub:\n  secret: ${SECRET}\n${keys}`, files }));
+	assert.deepEqual(await ofHub('  tlsCert: a.crt\n  tlsKey: a.key\n  clientCa: ca.crt\n'), []);
+	assert.deepEqual(await ofHub('  tlsCert: bad\n  tlsKey: a.key\n'), [
+		'slime.yaml:3:12: hub.tlsCert: bad: holds no certificate in PEM',
+	]);
+	assert.deepEqual(await ofHub('  tlsCert: a.crt\n  tlsKey: other.key\n'), [
+		'slime.yaml:4:11: hub.tlsKey: other.key: is not the key of the first certificate in a.crt',
+	]);
+	assert.deepEqual(await ofHub('  tlsCert: a.crt\n  tlsKey: a.key\n  clientCa: bad\n'), [
+		'slime.yaml:5:13: hub.clientCa: bad: holds no certificate in PEM',
+	]);
+	const yaml = 'agent:\n  token: t\n  hub: https://h\n  upstream: u:1\n  ca: bad\n';
+	assert.deepEqual(await mistakes(agent({ yaml, files })), [
+		'slime.yaml:5:7: agent.ca: bad: holds no certificate in PEM',
+	]);
+});
+
+test('certificates that come through a pipe are not read before they are needed', async (t) => {
+	const { hub, path } = await folder(t);
+	const pipe = join(path, 'pipe');
+	// Opening it would wait for somebody to write.
+	await promisify(execFile)('mkfifo', [pipe]);
+	const yaml = `hub: {secret: ${SECRET}, tlsCert: a.crt, tlsKey: pipe}`;
+	assert.equal((await hub({ yaml, files: { 'a.crt': pem.cert } })).settings.tls?.key, pipe);
+});
+
+test('who must bring certificates, and where agents connect to, can be said in the file', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const files = { 'a.crt': pem.cert, 'a.key': pem.key, 'ca.crt': pem.ca };
+	const tls = `secret: ${SECRET}, tlsCert: a.crt, tlsKey: a.key, clientCa: ca.crt`;
+	const yaml = `hub: {${tls}, clientAuth: all, bindIdentity: yes, agentHost: 127.0.0.1, agentPort: 0}`;
+	const { settings } = await hub({ yaml, files });
+	const { clientAuth, bindIdentity, agentHost, agentPort } = settings;
+	assert.deepEqual([clientAuth, bindIdentity, agentHost, agentPort], ['all', true, '127.0.0.1', 0]);
+	const env = { SLIME_HUB_CLIENT_AUTH: 'optional', SLIME_HUB_AGENT_PORT: '9' };
+	const varied = (await hub({ yaml, files, env })).settings;
+	assert.deepEqual([varied.clientAuth, varied.agentPort], ['optional', 9]);
+	const said = async (keys: string) => mistakes(hub({ yaml: `hub:\n  secret: ${SECRET}\n${keys}` }));
+	assert.deepEqual(await said('  clientAuth: some\n  bindIdentity: true\n  agentHost: ::1\n'), [
+		'slime.yaml:3:15: hub.clientAuth: needs hub.clientCa beside it',
+		'slime.yaml:3:15: hub.clientAuth: "some" is not a choice: write agents or all or optional',
+		'slime.yaml:4:17: hub.bindIdentity: needs hub.clientCa beside it',
+		'slime.yaml:5:14: hub.agentHost: needs hub.agentPort beside it',
+	]);
+	assert.deepEqual(await said('  bindIdentity: no\n'), []);
+});
+
+test('a pin is the hash of a key, and means nothing without https', async (t) => {
+	const { agent, mistakes } = await folder(t);
+	const flags = { 'agent.token': 't', 'agent.upstream': 'u:1', 'agent.hub': 'https://a,HTTPS://b' };
+	const pins = [pinOf(pem.cert), pinOf(pem.ca)];
+	const { settings } = await agent({ flags: { ...flags, 'agent.pin': pins.join(), 'agent.serverName': 'hub.test' } });
+	assert.deepEqual([settings.pin, settings.serverName], [pins, 'hub.test']);
+	const said = async (more: Record<string, string>) => mistakes(agent({ flags: { ...flags, ...more } }));
+	assert.match(
+		(await said({ 'agent.pin': 'sha256/abc' })).join(),
+		/^--pin: "sha256\/abc" is not a pin: write sha256\/ and/,
+	);
+	assert.match((await said({ 'agent.pin': `${pins[0]},sha1/x` })).join(), /^--pin: "sha1\/x" is not a pin/);
+	assert.match((await said({ 'agent.serverName': 'a:443' })).join(), /^--serverName: "a:443" is not a server name/);
+	assert.deepEqual(await said({ 'agent.pin': pins.join(), 'agent.hub': 'https://a,b:80' }), [
+		'--pin: needs https:// before every address of agent.hub',
+	]);
+	assert.deepEqual(await said({ 'agent.serverName': 'x', 'agent.hub': 'b:80' }), [
+		'--serverName: needs an https:// address in agent.hub',
+	]);
 });
 
 test('the configuration is --config, else SLIME_CONFIG, else .slime.yaml at home if there is one', async (t) => {

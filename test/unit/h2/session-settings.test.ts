@@ -6,6 +6,7 @@ import {
 	codeOf,
 	connect,
 	connectClient,
+	creditOn,
 	frame,
 	GET,
 	OK,
@@ -102,6 +103,25 @@ describe('settings of ours', () => {
 		peer.send(peer.data(1, 'x'));
 		assert.equal(codeOf(await peer.next(FrameType.RST_STREAM)), ErrorCode.FLOW_CONTROL_ERROR);
 		assert.equal(accepted[0]?.recorder.failure?.kind, 'protocol');
+	});
+
+	it('give back what was held of a large window that is made small', async () => {
+		const { session, peer, accepted } = connect('server', {
+			options: { settings: { initialWindowSize: 200_000 }, maxStreamWindow: 200_000 },
+		});
+		await peer.settle();
+		peer.send(peer.headers(1, POST, false), peer.data(1, Buffer.alloc(16_000)));
+		await peer.settle();
+		assert.equal(accepted[0]?.recorder.body.length, 16_000);
+		assert.equal(creditOn(peer, 1), 0);
+		session.updateSettings({ initialWindowSize: 10_000 });
+		await peer.settle();
+		await peer.settle();
+		assert.equal(session.local.initialWindowSize, 10_000);
+		// Without it the window would stay below 0, and nothing could come that would open it.
+		const { available = 0 } = accepted[0]?.stream.receiveWindow ?? {};
+		assert.ok(available >= 10_000, `${available} bytes may come`);
+		assert.ok(creditOn(peer, 1) >= 16_000);
 	});
 });
 

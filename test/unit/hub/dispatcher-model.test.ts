@@ -1,7 +1,14 @@
 /** The dispatcher beside a model that knows no better than to look at everything, and under a load of real size. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Dispatcher, type Lease, type Membership, type Ticket, type Wanted } from '../../../src/hub/dispatcher.ts';
+import {
+	Dispatcher,
+	type Lease,
+	type Membership,
+	type Place,
+	type Ticket,
+	type Wanted,
+} from '../../../src/hub/dispatcher.ts';
 import { type Agent, agent } from '../../helpers/dispatching.ts';
 import { seeded } from '../../helpers/seeded.ts';
 
@@ -19,8 +26,7 @@ interface ModelAgent {
 interface ModelWaiter {
 	readonly name: number;
 	readonly wanted: Wanted;
-	readonly urgency: number;
-	readonly seq: number;
+	readonly place: Place;
 	readonly ticket: Ticket;
 }
 
@@ -74,7 +80,7 @@ class Model {
 	/** Wakes whoever can be woken. */
 	settle(): { waiter: ModelWaiter; by: ModelAgent }[] {
 		const woken: { waiter: ModelWaiter; by: ModelAgent }[] = [];
-		this.waiters.sort((a, b) => a.urgency - b.urgency || a.seq - b.seq);
+		this.waiters.sort(({ place: a }, { place: b }) => a.urgency - b.urgency || a.turn - b.turn || a.seq - b.seq);
 		for (const waiter of this.waiters) {
 			const by = this.acquire(waiter.wanted, new Set());
 			if (typeof by === 'object') woken.push({ waiter, by });
@@ -108,7 +114,7 @@ function walk(seed: number, concurrent: number, steps: number): void {
 	const bystander = dispatcher.join(agent('bystander', { scopes: ['none'], scopePaths: ['/none'] }));
 	const told: { name: number; lease: Lease<Agent> }[] = [];
 	let held: Held[] = [];
-	const refused: { seq: number; wanted: Wanted }[] = [];
+	const refused: { place: Place; wanted: Wanted }[] = [];
 	let names = 0;
 	let joins = 0;
 
@@ -153,7 +159,7 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		() => wait(wish()),
 		function comeBack() {
 			const again = refused.pop();
-			if (again !== undefined) wait(again.wanted, again.seq);
+			if (again !== undefined) wait(again.wanted, again.place);
 		},
 		function leaveQueue() {
 			const waiter = one(model.waiters);
@@ -173,16 +179,16 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		agent.membership.setLimit(agent.limit);
 	}
 
-	function wait(wanted: Wanted, seq?: number): void {
+	function wait(wanted: Wanted, place?: Place): void {
 		const name = ++names;
 		const urgency = random(4) === 0 ? random(8) : 3;
 		const ticket = dispatcher.wait(
 			wanted,
-			{ urgency, timeout: 1e9, seq },
+			{ urgency, timeout: 1e9, caller: `${random(4)}`, place },
 			{ granted: (lease) => told.push({ name, lease }), refused: () => assert.fail('refused') },
 		);
-		if (ticket === 'queue_full') assert.ok(seq === undefined && model.waiters.length >= 40);
-		else model.waiters.push({ name, wanted, urgency, seq: ticket.seq, ticket });
+		if (ticket === 'queue_full') assert.ok(place === undefined && model.waiters.length >= 40);
+		else model.waiters.push({ name, wanted, place: ticket.place, ticket });
 	}
 
 	function release(): void {
@@ -191,7 +197,7 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		held = held.filter((other) => other !== done);
 		done.of.leased--;
 		model.leased--;
-		if (random(4) === 0) refused.push({ seq: done.lease.seq, wanted: done.wanted });
+		if (random(4) === 0) refused.push({ place: done.lease.place, wanted: done.wanted });
 		done.lease.release();
 		done.lease.release();
 	}
@@ -202,8 +208,8 @@ function walk(seed: number, concurrent: number, steps: number): void {
 
 		const woken = model.settle();
 		assert.deepEqual(
-			told.map(({ name, lease }) => [name, lease.member.name, lease.seq]),
-			woken.map(({ waiter, by }) => [waiter.name, by.member.name, waiter.seq]),
+			told.map(({ name, lease }) => [name, lease.member.name, lease.place]),
+			woken.map(({ waiter, by }) => [waiter.name, by.member.name, waiter.place]),
 			`step ${step}`,
 		);
 		for (const [at, { waiter, by }] of woken.entries()) {
@@ -260,7 +266,11 @@ it('1,000 agents and 10,000 waiters cost 100,000 leases no more than seconds', (
 	const wait = () => {
 		const scope = random(2) === 0 ? undefined : `${random(10)}`;
 		const path = `/v1/${random(7)}/${random(100)}`;
-		dispatcher.wait({ scope, path, affinity: `${random(5000)}` }, { urgency: random(8), timeout: 1e9 }, waiter);
+		dispatcher.wait(
+			{ scope, path, affinity: `${random(5000)}` },
+			{ urgency: random(8), timeout: 1e9, caller: `${random(50)}` },
+			waiter,
+		);
 	};
 	const started = performance.now();
 	for (let i = 0; i < 1000; i++) {

@@ -207,16 +207,16 @@ describe('a request that comes back to the queue', () => {
 		end(t, dispatcher);
 		const { membership } = join('a', 1);
 		const lease = acquire();
-		const { seq } = wait('1');
+		const { place: seq } = wait('1');
 		wait('2');
 		wait('3', {}, { urgency: 2 });
 		lease.release();
 		leases.get('3')?.release();
 		assert.deepEqual(told, ['3:a', '1:a']);
-		assert.equal(leases.get('1')?.seq, seq);
+		assert.deepEqual(leases.get('1')?.place, seq);
 		membership.setLimit(0);
 		leases.get('1')?.release();
-		assert.equal(wait('1', {}, { seq }).seq, seq);
+		assert.deepEqual(wait('1', {}, { place: seq }).place, seq);
 		membership.setLimit(1);
 		assert.deepEqual(told, ['3:a', '1:a', '1:a']);
 	});
@@ -229,7 +229,7 @@ describe('a request that comes back to the queue', () => {
 		wait('late');
 		membership.setLimit(0);
 		early.release();
-		wait('early', {}, { seq: early.seq });
+		wait('early', {}, { place: early.place });
 		membership.setLimit(1);
 		assert.deepEqual(told, ['early:a']);
 	});
@@ -238,9 +238,9 @@ describe('a request that comes back to the queue', () => {
 		const { dispatcher, join, acquire, wait } = dispatching({ max: 1 });
 		end(t, dispatcher);
 		join('a', 1);
-		const { seq } = acquire();
+		const { place: seq } = acquire();
 		wait('w');
-		wait('back', {}, { seq });
+		wait('back', {}, { place: seq });
 		assert.equal(dispatcher.waiting, 2);
 	});
 });
@@ -250,7 +250,7 @@ describe('the bound of the queue', () => {
 		const { dispatcher, wait } = dispatching({ max: 2 });
 		end(t, dispatcher);
 		const waiter = { granted: notGranted, refused: (code: Refusal) => assert.equal(code, 'draining') };
-		const options = { urgency: 3, timeout: 1000 };
+		const options = { urgency: 3, timeout: 1000, caller: 'one' };
 		wait('1');
 		const second = wait('2', { scope: 'x' });
 		assert.equal(dispatcher.wait(wanted(), options, waiter), 'queue_full');
@@ -308,7 +308,7 @@ describe('the time to wait', () => {
 		const timedOut = new EventTarget();
 		dispatcher.wait(
 			wanted(),
-			{ urgency: 3, timeout: 1 },
+			{ urgency: 3, timeout: 1, caller: 'one' },
 			{ granted: notGranted, refused: (code) => timedOut.dispatchEvent(new Event(code)) },
 		);
 		await once(timedOut, 'queue_timeout');
@@ -352,7 +352,7 @@ describe('a waiter that calls the dispatcher while it is told', () => {
 		let stopped = false;
 		const again = (lease: Lease<Agent>) => {
 			lease.release();
-			if (!stopped) wait('w', {}, { seq: lease.seq, onGranted: again });
+			if (!stopped) wait('w', {}, { place: lease.place, onGranted: again });
 		};
 		wait('w', {}, { onGranted: again });
 		join('a', 1);

@@ -88,6 +88,37 @@ test('NODE_EXTRA_CA_CERTS stays trusted', async () => {
 	loadClientTls({}, { NODE_EXTRA_CA_CERTS: join(dir, 'missing.pem') });
 });
 
+test('nothing below TLS 1.2 is spoken, whatever the process allows', async (t) => {
+	const defaults = { DEFAULT_MIN_VERSION: tls.DEFAULT_MIN_VERSION, DEFAULT_CIPHERS: tls.DEFAULT_CIPHERS };
+	t.after(() => Object.assign(tls, defaults));
+	// Signatures of TLS 1.1 are too weak for OpenSSL's usual level.
+	Object.assign(tls, { DEFAULT_MIN_VERSION: 'TLSv1', DEFAULT_CIPHERS: 'DEFAULT@SECLEVEL=0' });
+	const speaks = async (options: tls.TlsOptions, client: tls.ConnectionOptions) => {
+		const server = tls.createServer(options).on('tlsClientError', () => undefined);
+		server.listen(0, '127.0.0.1');
+		await once(server, 'listening');
+		const { port } = server.address() as AddressInfo;
+		const socket = tls.connect({ host: '127.0.0.1', port, ...client });
+		try {
+			await once(socket, 'secureConnect');
+			return socket.getProtocol();
+		} catch (error) {
+			return (error as NodeJS.ErrnoException).code;
+		} finally {
+			socket.destroy();
+			server.close();
+		}
+	};
+	const { minVersion: _, ...without } = loadServerTls({ cert: files.cert, key: files.key });
+	const ca = loadClientTls({ ca: files.ca }).ca;
+	const old = { ca, maxVersion: 'TLSv1.1' } as const;
+	assert.equal(await speaks(without, old), 'TLSv1.1');
+	assert.match(String(await speaks(loadServerTls({ cert: files.cert, key: files.key }), old)), /PROTOCOL_VERSION/);
+	const client = { secureContext: clientSecureContext(loadClientTls({ ca: files.ca })) };
+	assert.equal(await speaks({ ...without, maxVersion: 'TLSv1.2' }, client), 'TLSv1.2');
+	assert.match(String(await speaks({ ...without, maxVersion: 'TLSv1.1' }, client)), /PROTOCOL|VERSION/);
+});
+
 test('a file may hold several certificates', async () => {
 	const other = makeCertificates();
 	const both = join(dir, 'both.pem');

@@ -1,0 +1,91 @@
+/** The routes below /api: what the hub is doing, and which tokens it does not let in. Knows JSON; how a hub does it is the hub's. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SlimeError, UsageError } from '../shared/errors.ts';
+import { answerError, answerJson } from './answers.ts';
+import type { ApiAccess } from './api-access.ts';
+import type { Route } from './router.ts';
+import type { HubStatus } from './status.ts';
+
+const MAX_BODY = 16 * 1024;
+
+export type RevokeTarget = { readonly tokenId: string } | { readonly name: string };
+
+export interface RevokeOutcome {
+	readonly revocation: RevokeTarget & { readonly revokedAt: string };
+	/** Tunnels that were closed by it. */
+	readonly tunnels: number;
+}
+
+/** What the routes need of a hub. */
+export interface ApiHub {
+	status(): HubStatus;
+	/** Oldest first. */
+	revocations(): ReadonlyArray<RevokeOutcome['revocation']>;
+	/**
+	 * Resolves when it is kept and the tunnels are closed.
+	 * @throws UsageError for what no token can be called, SlimeError when it could not be kept
+	 */
+	revoke(target: RevokeTarget): Promise<RevokeOutcome>;
+}
+
+export function apiRoutes(hub: ApiHub, access: ApiAccess): readonly Route[] {
+	const route = (method: Route['method'], path: string, answer: (req: IncomingMessage) => unknown): Route => ({
+		method,
+		path,
+		handle: (req, res) => answering(req, res, access, answer),
+	});
+	return [
+		route('GET', '/api/status', () => hub.status()),
+		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
+		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
+	];
+}
+
+/** @throws what is a fault of the hub's own */
+async function answering(
+	req: IncomingMessage,
+	res: ServerResponse,
+	access: ApiAccess,
+	answer: (req: IncomingMessage) => unknown,
+): Promise<void> {
+	try {
+		access.check(req);
+		answerJson(res, await answer(req));
+	} catch (error) {
+		// What is wrong with what the client wrote is told to it.
+		if (error instanceof UsageError) answerError(res, new SlimeError('bad_request', error.message, { cause: error }));
+		else if (error instanceof SlimeError) answerError(res, error);
+		else throw error;
+	}
+}
+
+function revokeTarget(body: unknown): RevokeTarget {
+	const { tokenId, name } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+	if (typeof tokenId === 'string' && name === undefined) return { tokenId };
+	if (typeof name === 'string' && tokenId === undefined) return { name };
+	throw new SlimeError('bad_request', 'Write {"tokenId": "…"} or {"name": "…"}.');
+}
+
+/** Only what says that it is JSON, which a page of another site cannot send unasked. */
+async function readJson(req: IncomingMessage): Promise<unknown> {
+	if (!/^application\/json *(?:;|$)/i.test(req.headers['content-type'] ?? '')) {
+		throw new SlimeError('bad_request', 'Content-Type is not application/json.');
+	}
+	const chunks: Buffer[] = [];
+	let length = 0;
+	try {
+		for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+			length += chunk.length;
+			if (length > MAX_BODY) break;
+			chunks.push(chunk);
+		}
+	} catch (cause) {
+		throw new SlimeError('bad_request', 'The request broke off.', { cause });
+	}
+	if (length > MAX_BODY) throw new SlimeError('bad_request', `The body is larger than ${MAX_BODY / 1024} KiB.`);
+	try {
+		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+	} catch (cause) {
+		throw new SlimeError('bad_request', 'The body is not JSON.', { cause });
+	}
+}

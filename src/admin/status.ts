@@ -1,0 +1,31 @@
+/** What /api/status says: the hub at one moment. Times are milliseconds. */
+
+export interface AgentStatus {
+	readonly id: string;
+	/** Name of its token. */
+	readonly token: string;
+	readonly tokenId: string;
+	/** Where its connection comes from. */
+	readonly address: string;
+	/** As it says of itself. */
+	readonly version?: string | undefined;
+	/** `connecting`: it has not said yet how many workers it has. `leaving`: it gets nothing new. */
+	readonly state: 'connecting' | 'ready' | 'leaving';
+	/** `total` as it says of itself; `used` by requests of this hub; `limit`: most that this hub may use now. */
+	readonly workers: { readonly total: number; readonly used: number; readonly limit: number };
+	/** How long this tunnel has been open. */
+	readonly age: number;
+	/** Round trip of the tunnel as last measured; null before that. */
+	readonly rtt: number | null;
+}
+
+export interface HubStatus {
+	readonly version: string;
+	readonly uptime: number;
+	readonly draining: boolean;
+	/** By id; the tunnels that were replaced and finish their requests stand for themselves. */
+	readonly agents: readonly AgentStatus[];
+	/** Workers that may be used now, of all agents that are not leaving, and those that are; `concurrent` 0 is no limit. */
+	readonly slots: { readonly total: number; readonly used: number; readonly concurrent: number };
+	readonly queue: { readonly waiting: number; readonly max: number };
+}

@@ -1,0 +1,41 @@
+/** Tables: aligned for eyes on a terminal, columns between tabs for programs. Knows nothing of what is in them. */
+
+interface Output {
+	readonly isTTY?: boolean;
+	write(text: string): unknown;
+}
+
+/** What came from elsewhere must not move the cursor, nor split a row. */
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
+/** East Asian characters take two columns, combining marks none. */
+const WIDE =
+	/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/gu;
+const NO_WIDTH = /\p{M}/gu;
+
+/** Columns whose cells are all numbers stand to the right. */
+export function writeTable(output: Output, head: readonly string[], rows: ReadonlyArray<readonly string[]>): void {
+	const lines = [head, ...rows].map((cells) => cells.map((cell) => cell.replaceAll(UNPRINTABLE, '?')));
+	output.write(`${(output.isTTY === true ? aligned(lines) : lines.map((cells) => cells.join('\t'))).join('\n')}\n`);
+}
+
+function aligned(lines: ReadonlyArray<readonly string[]>): readonly string[] {
+	const [head = [], ...rows] = lines;
+	const widths = head.map((_, column) => Math.max(...lines.map((cells) => width(cells[column] ?? ''))));
+	const toRight = head.map(
+		(_, column) => rows.length > 0 && rows.every((cells) => /^[\d.]+\S*$/.test(cells[column] ?? '')),
+	);
+	return lines.map((cells) =>
+		cells
+			.map((cell, column) => {
+				const space = ' '.repeat((widths[column] ?? 0) - width(cell));
+				return toRight[column] ? space + cell : cell + space;
+			})
+			.join('  ')
+			.trimEnd(),
+	);
+}
+
+function width(text: string): number {
+	const bare = text.replaceAll(NO_WIDTH, '');
+	return [...bare].length + (bare.match(WIDE)?.length ?? 0);
+}

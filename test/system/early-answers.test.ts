@@ -1,0 +1,64 @@
+/** Upstreams that answer before they have read all of a request. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { test } from 'node:test';
+import { ask, eventually, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
+
+const MiB = 1024 * 1024;
+const BLOCK = { 'slime-block': '1' };
+
+for (const framing of ['Content-Length', 'chunked'] as const) {
+	test(`an app in the middle of a large upload (${framing}) gets the answer that came early, and the slot is free`, async (t) => {
+		const service = await upstream(t, (req, res) => {
+			if (req.url === '/next') {
+				res.end('next');
+				return;
+			}
+			// It reads nothing of it.
+			res.writeHead(413, { 'content-type': 'text/plain' });
+			res.end('too large');
+		});
+		const { port, hub } = await stack(t, [service.address]);
+		const size = 64 * MiB;
+		const req = request({ host: '127.0.0.1', port, method: 'POST', agent: false });
+		t.after(() => req.destroy());
+		// The hub may stop reading it.
+		req.on('error', () => undefined);
+		if (framing === 'Content-Length') req.setHeader('content-length', size);
+		else req.write('the start');
+		const answered = once(req, 'response');
+		req.write(Buffer.alloc(size / 2));
+		const [res] = (await answered) as [IncomingMessage];
+		const answer = await readAnswer(res);
+		assert.deepEqual([answer.status, answer.body], [413, 'too large']);
+		await eventually('the slot is free', () => hub.leased === 0);
+		assert.equal((await ask(port, '/next', { headers: BLOCK })).body, 'next');
+		assert.equal(service.served, 2);
+	});
+}
+
+test('what is left of an upload that was answered early is never taken for a request', async (t) => {
+	const paths: string[] = [];
+	const service = await upstream(t, (req, res) => {
+		paths.push(`${req.method} ${req.url}`);
+		res.end(`answer to ${req.url}`);
+	});
+	const { port, hub } = await stack(t, [service.address]);
+	const inside = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+	const length = 300_000;
+	const client = await RawClient.open(t, port);
+	client.send(`POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${'x'.repeat(1000)}`);
+	await client.sees('answer to /first');
+	await eventually('the slot is free', () => hub.leased === 0);
+	client.send(inside.repeat(Math.ceil(length / inside.length)).slice(0, length - 1000));
+	// The connection either goes on behind the body or has ended; it never serves what was in it.
+	client.send('GET /second HTTP/1.1\r\nHost: a\r\nSlime-Block: 1\r\n\r\n');
+	await eventually('an answer or an end', () => client.received.includes('/second') || client.ended !== 'open');
+	await ask(port, '/last', { headers: BLOCK });
+	assert.deepEqual(
+		paths.filter((path) => path !== 'GET /second'),
+		['POST /first', 'GET /last'],
+	);
+	assert.doesNotMatch(client.received, /HTTP\/1\.1 400/);
+});

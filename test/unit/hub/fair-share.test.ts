@@ -1,0 +1,107 @@
+/** Turns between callers, urgency that rises with time, and how soon to try again. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { DrainRate } from '../../../src/hub/drain-rate.ts';
+import { FairShare } from '../../../src/hub/fair-share.ts';
+import { Entry, Queue, type Waiter } from '../../../src/hub/queue.ts';
+import { dispatching, end } from '../../helpers/dispatching.ts';
+
+const nobody: Waiter<string> = { granted: () => assert.fail(), refused: () => assert.fail() };
+
+describe('callers in the queue', () => {
+	it('take turns, whatever each of them sends', (t) => {
+		const { dispatcher, told, leases, join, acquire, wait } = dispatching();
+		end(t, dispatcher);
+		join('a', 1);
+		let lease = acquire();
+		for (let i = 1; i <= 4; i++) wait(`greedy${i}`, {}, { caller: 'greedy' });
+		for (let i = 1; i <= 2; i++) wait(`modest${i}`, {}, { caller: 'modest' });
+		wait('late1', {}, { caller: 'late' });
+		const order = ['greedy1', 'modest1', 'late1', 'greedy2', 'modest2', 'greedy3', 'greedy4'];
+		for (const name of order) {
+			lease.release();
+			lease = leases.get(name) ?? assert.fail(`${name} has no lease: ${told}`);
+		}
+		lease.release();
+		assert.deepEqual(
+			told,
+			order.map((name) => `${name}:a`),
+		);
+	});
+
+	it('do not save turns up while they are away, nor pay later for what they had alone', () => {
+		const share = new FairShare();
+		for (let i = 0; i < 100; i++) share.leave('alone', share.join('alone'), true);
+		const [alone, other] = [share.join('alone'), share.join('other')];
+		assert.equal(alone, other);
+		share.leave('alone', alone, true);
+		share.leave('other', other, true);
+		const late = share.join('late');
+		assert.ok(late >= other);
+	});
+
+	it('keep their turns in the lines of all scopes', (t) => {
+		const { dispatcher, told, leases, join, acquire, wait } = dispatching();
+		end(t, dispatcher);
+		join('a', 1, { scopes: ['x'] });
+		let lease = acquire();
+		for (const [i, scope] of [undefined, 'x', undefined].entries()) wait(`greedy${i}`, { scope }, { caller: 'greedy' });
+		wait('modest0', { scope: 'x' }, { caller: 'modest' });
+		for (const name of ['greedy0', 'modest0', 'greedy1', 'greedy2']) {
+			lease.release();
+			lease = leases.get(name) ?? assert.fail(`${name} has no lease: ${told}`);
+		}
+		lease.release();
+	});
+});
+
+describe('those who wait', () => {
+	it('become more urgent by one step each time, until they are as urgent as can be', () => {
+		const queue = new Queue<string>();
+		const add = (seq: number, urgency: number, since: number) => {
+			const place = queue.placeFor('one', seq, urgency);
+			const entry = new Entry({ scope: undefined, path: '/', affinity: undefined }, 'one', place, since, nobody);
+			queue.add(entry, []);
+			return entry;
+		};
+		const old = add(1, 7, 0);
+		for (let now = 30; now <= 300; now += 30) queue.age(now, 30);
+		assert.equal(old.urgency, 0);
+		const late = add(2, 0, 300);
+		assert.deepEqual(
+			[...queue.lines()].flatMap((line) => [...line]),
+			[old, late],
+		);
+		const patient = add(3, 4, 300);
+		queue.age(329, 30);
+		assert.equal(patient.urgency, 4);
+		queue.age(330, 30);
+		assert.equal(patient.urgency, 3);
+		for (const entry of [old, late, patient]) queue.remove(entry);
+		assert.equal(queue.length, 0);
+	});
+
+	it('are told to try again by how fast slots came free', () => {
+		const rate = new DrainRate(1000);
+		assert.equal(rate.retryAfter(1000, 0), 1);
+		assert.equal(rate.retryAfter(1000, 5), 30);
+		for (let i = 0; i < 20; i++) rate.count(1000 + i / 2);
+		assert.equal(rate.rate(1010), 2);
+		assert.equal(rate.retryAfter(1010, 0), 1);
+		assert.equal(rate.retryAfter(1010, 9), 5);
+		assert.equal(rate.retryAfter(1010, 1000), 30);
+		assert.equal(rate.rate(1100), 0);
+	});
+
+	it('are fewer while no agent is there that could serve them', (t) => {
+		const { dispatcher, join, wait } = dispatching({ max: 3, maxWithoutAgent: 1 });
+		end(t, dispatcher);
+		wait('1');
+		assert.throws(() => wait('2'), /full/);
+		join('a', 0);
+		wait('2');
+		wait('3');
+		assert.throws(() => wait('4'), /full/);
+		assert.throws(() => wait('5', { scope: 'x' }), /full/);
+	});
+});
