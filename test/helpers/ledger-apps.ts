@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
-import { BodyCheck, bodyOf, type Ledger, type Outcome } from './ledger.ts';
+import { type BodyCheck, bodyOf, type Ledger, type Outcome } from './ledger.ts';
 import { wasReset } from './stack.ts';
 
 export const PROTOCOLS = ['http/1.0', 'http/1.1', 'http/2'] as const;
@@ -107,7 +107,7 @@ export class Apps {
 			});
 			req.on('response', (res) => {
 				answered = true;
-				const check = new BodyCheck(id);
+				const check = this.#options.ledger.checking(id);
 				const code = res.headers['slime-error'] as string | undefined;
 				res.on('data', (chunk: Buffer) => code === undefined && check.add(chunk));
 				res.on('error', () => undefined);
@@ -129,7 +129,7 @@ export class Apps {
 				{ ':method': plan.up > 0 ? 'POST' : 'GET', ':path': this.#path(id, plan), ...this.#options.headers },
 				{ endStream: plan.up === 0, signal },
 			);
-			const check = new BodyCheck(id);
+			const check = this.#options.ledger.checking(id);
 			let status = 0;
 			let code: string | undefined;
 			let ended = false;
@@ -166,7 +166,7 @@ export class Apps {
 		const { port, headers = {} } = this.#options;
 		return new Promise((resolve) => {
 			const socket = connect({ host: '127.0.0.1', port });
-			const check = new BodyCheck(id);
+			const check = this.#options.ledger.checking(id);
 			let head = '';
 			let length: number | undefined;
 			let code: string | undefined;

@@ -58,6 +58,8 @@ interface Entry {
 	readonly down: number;
 	starts: number;
 	outcome: Outcome | null;
+	/** What its app has of the response. */
+	check: BodyCheck | null;
 }
 
 export class Ledger {
@@ -67,7 +69,7 @@ export class Ledger {
 
 	/** @returns the request's number */
 	open(up: number, down: number): number {
-		return this.#entries.push({ up, down, starts: 0, outcome: null }) - 1;
+		return this.#entries.push({ up, down, starts: 0, outcome: null, check: null }) - 1;
 	}
 
 	// The upstream's side
@@ -125,6 +127,17 @@ export class Ledger {
 
 	startsOf(id: number): number {
 		return this.#entry(id).starts;
+	}
+
+	/** Its app compares the response as it comes. */
+	checking(id: number): BodyCheck {
+		const check = new BodyCheck(id);
+		this.#entry(id).check = check;
+		return check;
+	}
+
+	receivedOf(id: number): number {
+		return this.#entry(id).check?.bytes ?? 0;
 	}
 
 	#entry(id: number): Entry {

@@ -48,7 +48,7 @@ for (const how of ['fin', 'reset'] as const) {
 
 	for (const upstream of ['http/1.1', 'h2c'] as const) {
 		test(`a response over ${upstream} whose tunnel is cut by ${how.toUpperCase()} looks complete to no app, whatever the framing`, async (context) => {
-			const { sites, apps, below, settle, ledger, add, hub } = await scene(context, { upstreams: [] });
+			const { sites, apps, below, settle, ledger, add, hub, log } = await scene(context, { upstreams: [] });
 			let expected = 0;
 			for (const protocol of PROTOCOLS) {
 				for (const framing of FRAMINGS) {
@@ -64,6 +64,7 @@ for (const how of ['fin', 'reset'] as const) {
 			}
 			await settle();
 			assert.deepEqual(ledger.outcomes, { cut: expected });
+			assert.equal(log.lines.filter(({ level, outcome }) => level === 'info' && outcome === 'cut').length, expected);
 			assert.equal(sites.length, expected);
 		});
 
