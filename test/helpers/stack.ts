@@ -55,6 +55,9 @@ export class LogSink {
 	}
 }
 
+/** For requests that are to wait for a worker. */
+export const WAITS: Readonly<Record<string, string>> = { 'slime-block': '1' };
+
 const EVENTUALLY_MS = 10_000;
 
 /** Waits for what has no event of its own. */
