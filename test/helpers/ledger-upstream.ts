@@ -16,7 +16,7 @@ export interface LedgerUpstream {
 	readonly peak: number;
 	/** Most at a time so far is forgotten. */
 	resetPeak(): void;
-	/** Ends all connections. */
+	/** Resets all connections: after a FIN nobody could tell a response that ends with its connection from a whole one. */
 	cut(): void;
 	/** Ends for good. */
 	close(): Promise<void>;
@@ -57,7 +57,7 @@ export async function ledgerUpstream(
 	});
 	const port = await listenOn(context, server);
 	const cut = () => {
-		for (const socket of open) socket.destroy();
+		for (const socket of open) socket.resetAndDestroy();
 	};
 	context.after(cut);
 	return {

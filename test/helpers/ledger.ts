@@ -65,11 +65,14 @@ interface Entry {
 export class Ledger {
 	/** What must not have happened. */
 	readonly violations: string[] = [];
-	readonly #entries: Entry[] = [];
+	#entries: Entry[] = [];
+	/** Requests that were forgotten. */
+	#before = 0;
+	#totals: Record<string, number> = {};
 
 	/** @returns the request's number */
 	open(up: number, down: number): number {
-		return this.#entries.push({ up, down, starts: 0, outcome: null, check: null }) - 1;
+		return this.#before + this.#entries.push({ up, down, starts: 0, outcome: null, check: null }) - 1;
 	}
 
 	// The upstream's side
@@ -116,13 +119,20 @@ export class Ledger {
 
 	/** How many requests ended how; `open` are those that did not. */
 	get outcomes(): Record<string, number> {
-		const counts: Record<string, number> = {};
+		const counts: Record<string, number> = { ...this.#totals };
 		for (const { outcome } of this.#entries) counts[outcome ?? 'open'] = (counts[outcome ?? 'open'] ?? 0) + 1;
 		return counts;
 	}
 
+	/** Keeps the sums alone, once every request has ended: what comes of one later is a fault. */
+	close(): void {
+		this.#totals = this.outcomes;
+		this.#before += this.#entries.length;
+		this.#entries = [];
+	}
+
 	get size(): number {
-		return this.#entries.length;
+		return this.#before + this.#entries.length;
 	}
 
 	startsOf(id: number): number {
@@ -141,7 +151,7 @@ export class Ledger {
 	}
 
 	#entry(id: number): Entry {
-		const entry = this.#entries[id];
+		const entry = this.#entries[id - this.#before];
 		if (entry === undefined) throw new Error(`nobody made request ${id}`);
 		return entry;
 	}
