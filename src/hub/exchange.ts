@@ -270,8 +270,9 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#cut(reason: string): void {
-		this.#app.cut();
+		// First, for to its owner a response that closes before it is done was left by its app.
 		this.#owner.done('cut', reason);
+		this.#app.cut();
 	}
 
 	#end(): void {
