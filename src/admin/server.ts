@@ -1,12 +1,12 @@
-/** The operators' listener: is the hub alive, may it be sent requests. Apart from the applications' port on purpose. */
+/** The operators' listener, apart from the applications' port on purpose. What it answers is in the routes that it is given. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
+import { type Route, Router } from './router.ts';
 
 export interface AdminOptions {
-	/** Whether new requests are welcome. */
-	readonly ready: () => boolean;
+	readonly routes: readonly Route[];
 	readonly logger: Logger;
 }
 
@@ -24,16 +24,10 @@ export class AdminServer {
 	 */
 	async open(host: string, port: number | 'off', required: boolean): Promise<number | undefined> {
 		if (port === 'off') return undefined;
+		const router = new Router(this.#options.routes, this.#options.logger);
 		const server = createServer(
 			{ maxHeaderSize: 16 * 1024, headersTimeout: 5000, requestTimeout: 5000 },
-			(req, res) => {
-				const path = (req.url ?? '').split('?', 1)[0];
-				if (req.method !== 'GET' && req.method !== 'HEAD') res.writeHead(405, { allow: 'GET, HEAD' }).end();
-				else if (path === '/healthz') res.writeHead(200, { 'content-type': 'text/plain' }).end('ok\n');
-				else if (path !== '/readyz') res.writeHead(404).end();
-				else if (this.#options.ready()) res.writeHead(200, { 'content-type': 'text/plain' }).end('ready\n');
-				else res.writeHead(503, { 'content-type': 'text/plain' }).end('draining\n');
-			},
+			(req, res) => void router.handle(req, res),
 		);
 		server.maxConnections = 256;
 		try {

@@ -87,6 +87,8 @@ const hub = z
 		adminHost: host().default('127.0.0.1'),
 		/** Port of the admin listener; 0 is any free one, `off` opens none. */
 		adminPort: portOrOff().default(8081),
+		/** Whether /readyz answers 503 while no agent is connected. */
+		readyNeedsAgent: boolean().default(false),
 		/** Folder where the hub keeps what must survive a restart. */
 		stateDir: path().optional(),
 		/** Which requests wait for a worker, how many, how long. */

@@ -12,6 +12,7 @@ import { acceptUpgrade, readTunnelRequest, refuseUpgrade } from '../tunnel/hands
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { Statistics } from './statistics.ts';
 
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 512 * 1024 * 1024;
@@ -24,6 +25,7 @@ export interface AcceptorOptions {
 	readonly certificates: boolean;
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
 	readonly bindIdentity: boolean;
+	readonly statistics: Statistics;
 	readonly logger: Logger;
 }
 
@@ -43,6 +45,11 @@ export class Acceptor {
 
 	get links(): Iterable<AgentLink> {
 		return this.#links.values();
+	}
+
+	/** Tunnels that were replaced or are leaving. */
+	get leaving(): Iterable<AgentLink> {
+		return this.#leaving;
 	}
 
 	/** Resolves when all tunnels have ended. */
@@ -66,6 +73,7 @@ export class Acceptor {
 			this.#join(identity, socket, head);
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
+			this.#options.statistics.handshakeRefused(told.code);
 			const leftOut = this.#refusals.pass();
 			if (leftOut !== null) this.#options.logger.warn({ address, reason: messageOf(error), leftOut }, 'agent refused');
 			refuseUpgrade(socket, told);
@@ -106,7 +114,7 @@ export class Acceptor {
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
 		acceptUpgrade(socket, { 'Slime-Hub-Version': version });
-		const { dispatcher, heartbeat } = this.#options;
+		const { dispatcher, heartbeat, statistics } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
 		const link = new AgentLink({
@@ -116,6 +124,7 @@ export class Acceptor {
 			dispatcher,
 			heartbeat,
 			windows: this.#windows,
+			statistics,
 			logger,
 			left: (gone) => {
 				this.#leaving.delete(gone);
@@ -125,6 +134,7 @@ export class Acceptor {
 		});
 		const before = this.#links.get(link.key);
 		this.#links.set(link.key, link);
+		statistics.tunnelOpened(link.key, before !== undefined);
 		if (before) {
 			this.#leaving.add(before);
 			before.retire('replaced');

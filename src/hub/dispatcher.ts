@@ -30,6 +30,8 @@ export interface Membership {
 	/** 0 until the agent told it. */
 	readonly limit: number;
 	readonly leased: number;
+	/** Its upstream failed again and again: others are preferred to it. */
+	readonly aside: boolean;
 	/** The agent's SETTINGS_MAX_CONCURRENT_STREAMS: 0 is paused; it may be below what is leased. */
 	setLimit(limit: number): void;
 	/** No new leases; those that exist stay. */
@@ -145,6 +147,9 @@ export class Dispatcher<M extends Member> {
 			},
 			get leased() {
 				return slots.leased;
+			},
+			get aside() {
+				return slots.aside;
 			},
 			setLimit: (limit) => {
 				slots.limit = limit;

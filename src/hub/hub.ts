@@ -1,5 +1,8 @@
 /** A hub: puts its parts together and takes them through their life. */
 import type { AddressInfo } from 'node:net';
+import { EventLoopLag } from '../admin/event-loop-lag.ts';
+import { metricsRoute } from '../admin/metrics-route.ts';
+import { probeRoutes, type Readiness } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { createTokens } from '../auth/tokens.ts';
@@ -10,6 +13,8 @@ import { Dispatcher } from './dispatcher.ts';
 import { Gateway } from './gateway.ts';
 import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { readingsOf } from './readings.ts';
+import { Statistics } from './statistics.ts';
 
 export interface Hub {
 	/** Where applications arrive, and agents unless they have an address of their own. */
@@ -42,11 +47,13 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const { concurrent, setAsideAfter, slowStart } = options;
 	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
+	const statistics = new Statistics();
 	const gateway = new Gateway({
 		dispatcher,
 		appAuth: new AppAuth(options.appPassword),
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
+		statistics,
 		logger,
 	});
 	const { clientAuth } = options;
@@ -56,11 +63,13 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		heartbeat: options.heartbeat,
 		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
 		bindIdentity: options.bindIdentity,
+		statistics,
 		logger,
 	});
 	const listeners = new Listeners(options, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
+		refused: (error) => statistics.requestEnded(error.status, error.code, 0),
 	});
 	let bound: Bound;
 	try {
@@ -69,14 +78,26 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		listeners.close();
 		throw error;
 	}
-	const admin = new AdminServer({ ready: () => !gateway.draining, logger });
+	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
+	const readiness = (): Readiness => {
+		if (gateway.draining) return 'draining';
+		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
+	};
+	const lag = new EventLoopLag();
+	const readings = readingsOf(statistics, gateway, dispatcher, acceptor);
+	const admin = new AdminServer({
+		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram)],
+		logger,
+	});
 	let adminPort: number | undefined;
 	try {
 		adminPort = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
 	} catch (error) {
+		lag.stop();
 		listeners.close();
 		throw error;
 	}
+	if (adminPort === undefined) lag.stop();
 	warnIfExposed(options, bound);
 
 	let ending: Promise<void> | undefined;
@@ -90,6 +111,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
 		listeners.destroy();
+		lag.stop();
 		await admin.close();
 	};
 	return {
@@ -99,7 +121,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		agentUrl: urlOf(bound.agents ?? bound.apps, options),
 		adminPort,
 		get agents() {
-			return [...acceptor.links].filter((link) => link.ready).length;
+			return agents();
 		},
 		get waiting() {
 			return dispatcher.waiting;

@@ -30,6 +30,8 @@ export interface HubOptions {
 	readonly adminPort: number | 'off';
 	/** True when the admin port was chosen by the user: then a port in use is an error rather than a warning. */
 	readonly adminRequired: boolean;
+	/** Whether the hub calls itself ready only while an agent is connected. */
+	readonly readyNeedsAgent: boolean;
 	readonly queue: {
 		/** `header`: a request waits if it says Slime-Block; `always`: unless it says Slime-Block: 0. */
 		readonly mode: 'header' | 'always';
@@ -67,6 +69,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,
+	readyNeedsAgent: false,
 	queue: {
 		mode: 'header',
 		max: 1024,

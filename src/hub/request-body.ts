@@ -6,6 +6,7 @@ import type { Stream } from '../h2/stream.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { forwardableTrailers } from '../tunnel/fields.ts';
 import type { AppRequest, BodyReader } from './app-request.ts';
+import type { Statistics } from './statistics.ts';
 
 /** Held for one waiting request at most. */
 const MAX_HELD = 8 * 1024 * 1024;
@@ -37,6 +38,7 @@ export class HeldBytes {
 export class RequestBody implements BodyReader {
 	readonly #app: AppRequest;
 	readonly #budget: HeldBytes;
+	readonly #statistics: Pick<Statistics, 'requestBytes'>;
 	#kept: Buffer[] = [];
 	#keptBytes = 0;
 	#counted = 0;
@@ -47,9 +49,10 @@ export class RequestBody implements BodyReader {
 	#trailers: readonly string[] = [];
 	#done = false;
 
-	constructor(app: AppRequest, budget: HeldBytes) {
+	constructor(app: AppRequest, budget: HeldBytes, statistics: Pick<Statistics, 'requestBytes'>) {
 		this.#app = app;
 		this.#budget = budget;
+		this.#statistics = statistics;
 	}
 
 	/** Nothing is to come and nothing has: END_STREAM goes with the header section. */
@@ -115,6 +118,7 @@ export class RequestBody implements BodyReader {
 
 	bodyChunk(chunk: Buffer): void {
 		bytesPassed(chunk.length);
+		this.#statistics.requestBytes += chunk.length;
 		if (this.#done) return;
 		if (this.#keeping) {
 			this.#kept.push(chunk);
