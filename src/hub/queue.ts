@@ -194,6 +194,12 @@ export class Line<M> {
 	}
 }
 
+/** The same for those that the same agents may serve. Most requests match no pattern. */
+function lineKey(scope: string | undefined, patterns: readonly string[]): string {
+	if (patterns.length > 0) return JSON.stringify([scope, patterns]);
+	return scope === undefined ? '' : `=${scope}`;
+}
+
 /** All lines. A line exists while somebody stands in it. */
 export class Queue<M> {
 	readonly #lines = new Map<string, Line<M>>();
@@ -227,7 +233,7 @@ export class Queue<M> {
 	/** @param entry with a place of one of the three kinds @returns the line, if it begins with this entry */
 	add(entry: Entry<M>, patterns: readonly string[]): Line<M> | undefined {
 		const { scope } = entry.wanted;
-		const key = JSON.stringify([scope, patterns]);
+		const key = lineKey(scope, patterns);
 		const known = this.#lines.get(key);
 		const line = known ?? new Line<M>(key, scope, patterns);
 		line.insert(entry);
