@@ -173,16 +173,20 @@ export class Dispatcher<M extends Member> {
 		if (profiles.size === 0) return 'no_agent';
 		if (this.#leased >= this.#concurrent) return 'busy';
 		const slots = this.#choose(profiles, wanted, exclude);
-		return slots === undefined ? 'busy' : this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency));
+		if (slots === undefined) return 'busy';
+		return this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency, performance.now()));
 	}
 
 	/** Waits for a slot, also when no agent is connected that could have one. The waiter is told once, after this returned. */
 	wait(wanted: Wanted, options: WaitOptions, waiter: Waiter<M>): Ticket | 'queue_full' {
 		const { caller, place: known, urgency } = options;
 		if (known === undefined && this.#isFullFor(wanted)) return 'queue_full';
+		const now = performance.now();
 		const place =
-			known === undefined ? this.#queue.placeFor(caller, ++this.#seq, urgency) : this.#queue.placeAgain(caller, known);
-		const entry = new Entry(wanted, caller, place, performance.now(), waiter);
+			known === undefined
+				? this.#queue.placeFor(caller, ++this.#seq, urgency, now)
+				: this.#queue.placeAgain(caller, known, now, this.#aging);
+		const entry = new Entry(wanted, caller, place, waiter);
 		const timeout = Math.min(options.timeout, this.#queueTimeout);
 		entry.timer = setTimeout(() => this.#refuse(entry, 'queue_timeout'), timeout);
 		this.#enqueue(entry);
