@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { Dispatcher, Lease, Member, Ticket, WaitOptions } from '../src/hub/dispatcher.ts';
+import type { Dispatcher, Lease, Member, Ticket, Waiter, WaitOptions } from '../src/hub/dispatcher.ts';
 import { seeded } from '../test/helpers/seeded.ts';
 
 const { values } = parseArgs({
@@ -35,10 +35,24 @@ const FEW: Size = { agents: 1, waiting: 10 };
 const MANY: Size = { agents: 1000, waiting: 10_000 };
 
 /** Somebody who waits, until it has a lease or leaves. */
-interface Waiting {
+class Waiting implements Waiter<Member> {
+	readonly #scene: Scene;
 	ticket: Ticket | undefined;
 	/** In the list of all. */
 	place: number;
+
+	constructor(scene: Scene, place: number) {
+		this.#scene = scene;
+		this.place = place;
+	}
+
+	granted(lease: Lease<Member>): void {
+		this.#scene.granted(this, lease);
+	}
+
+	refused(code: string): void {
+		if (code !== 'draining') throw new Error(code);
+	}
 }
 
 /** A hub at which every worker is taken and as many wait as are to, and as many agents again that nobody waits for, all idle. */
@@ -47,6 +61,8 @@ class Scene {
 	readonly #dispatcher: Dispatcher<Member>;
 	readonly #leases: Lease<Member>[] = [];
 	readonly #waiting: Waiting[] = [];
+	readonly #scopes = Array.from({ length: SCOPES }, (_, scope) => `s${scope}`);
+	readonly #callers = Array.from({ length: CALLERS }, (_, caller) => `10.0.0.${caller}`);
 
 	constructor({ agents, waiting }: Size) {
 		this.#dispatcher = new shipped.Dispatcher<Member>({
@@ -56,7 +72,7 @@ class Scene {
 		});
 		for (let i = 0; i < agents; i++) {
 			// A single agent serves all that is asked for; of many, each a part.
-			const scopes = agents === 1 ? Array.from({ length: SCOPES }, (_, scope) => `s${scope}`) : [`s${i % SCOPES}`];
+			const scopes = agents === 1 ? this.#scopes : [`s${i % SCOPES}`];
 			const scopePaths = i % 4 === 3 ? ['/v1/*'] : [];
 			this.#dispatcher.join({ key: `taken/${i}`, scopes, scopePaths }).setLimit(WORKERS);
 			this.#dispatcher.join({ key: `idle/${i}`, scopes: ['idle'], scopePaths: ['/idle'] }).setLimit(WORKERS);
@@ -103,19 +119,19 @@ class Scene {
 		const options: WaitOptions = {
 			urgency: this.#random(URGENCIES),
 			timeout: NEVER,
-			caller: `10.0.0.${this.#random(CALLERS)}`,
+			caller: this.#callers[this.#random(CALLERS)] ?? '',
 		};
-		const one: Waiting = { ticket: undefined, place: this.#waiting.length };
-		const ticket = this.#dispatcher.wait({ scope: `s${this.#random(SCOPES)}`, path, affinity: undefined }, options, {
-			granted: (lease) => {
-				this.#leases.push(lease);
-				this.#forget(one);
-			},
-			refused: () => undefined,
-		});
+		const one = new Waiting(this, this.#waiting.length);
+		const wanted = { scope: this.#scopes[this.#random(SCOPES)], path, affinity: undefined };
+		const ticket = this.#dispatcher.wait(wanted, options, one);
 		if (typeof ticket === 'string') throw new Error(ticket);
 		one.ticket = ticket;
 		this.#waiting.push(one);
+	}
+
+	granted(one: Waiting, lease: Lease<Member>): void {
+		this.#leases.push(lease);
+		this.#forget(one);
 	}
 
 	#forget(one: Waiting): void {

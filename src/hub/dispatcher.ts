@@ -1,6 +1,6 @@
 /**
  * Who serves what, when: agents' slots on one side, requests on the other, matched at once or as slots become free.
- * Pure but for the waiters' timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
+ * Pure but for timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
  * waits for a slot that it could have, unless `concurrent` is reached.
  */
 import { Affinity, Profile, Slots } from './choice.ts';
@@ -9,6 +9,7 @@ import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
 import { HeldLease, type Lease, type Outcome } from './lease.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
 import { Standing, type StandingOptions } from './standing.ts';
+import { TimeLimits } from './time-limits.ts';
 
 export type { Lease, Outcome, Place, Refusal, Waiter, Wanted };
 
@@ -89,6 +90,10 @@ export class Dispatcher<M extends Member> {
 	readonly #affinity = new Affinity();
 
 	readonly #queue = new Queue<M>();
+	readonly #limits = new TimeLimits<Entry<M>>((entry) => {
+		// Whoever was told just before may have ended its waiting.
+		if (entry.line !== undefined) this.#refuse(entry, 'queue_timeout');
+	});
 	/** Profiles with a free slot and somebody waiting: none, unless `concurrent` is reached. */
 	readonly #contested = new Set<Profile<M>>();
 	/** What was decided and is still to be told, in order. */
@@ -188,7 +193,7 @@ export class Dispatcher<M extends Member> {
 				: this.#queue.placeAgain(caller, known, now, this.#aging);
 		const entry = new Entry(wanted, caller, place, waiter);
 		const timeout = Math.min(options.timeout, this.#queueTimeout);
-		entry.timer = setTimeout(() => this.#refuse(entry, 'queue_timeout'), timeout);
+		entry.limit = this.#limits.add(entry, timeout);
 		this.#enqueue(entry);
 		this.#match();
 		if (entry.line === undefined) this.#tellLater();
@@ -367,7 +372,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#dequeue(entry: Entry<M>, served = false): void {
-		clearTimeout(entry.timer);
+		if (entry.limit !== undefined) this.#limits.remove(entry.limit);
 		const line = this.#queue.remove(entry, served);
 		if (line === undefined) return;
 		for (const profile of this.#profilesOf(line)) {

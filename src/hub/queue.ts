@@ -6,6 +6,7 @@ import type { Wanted } from './eligibility.ts';
 import { FairShare } from './fair-share.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Lease } from './lease.ts';
+import type { TimeLimit } from './time-limits.ts';
 
 export type Refusal = 'queue_timeout' | 'draining';
 
@@ -41,7 +42,8 @@ export class Entry<M> {
 	turn: number;
 	/** When it got this urgency, in milliseconds. */
 	since: number;
-	timer: NodeJS.Timeout | undefined;
+	/** Until when it may wait. */
+	limit: TimeLimit<Entry<M>> | undefined;
 	/** Where it stands; none once its fate is decided. */
 	line: Line<M> | undefined;
 	/** Its neighbours of the same caller and urgency. */

@@ -3,7 +3,7 @@ import type { Turn } from '../../src/agent/offers.ts';
 import type { Share } from '../../src/agent/slots.ts';
 import { AnnouncedSettings } from '../../src/h2/announced-settings.ts';
 import type { Clock } from './clock.ts';
-import type { SimulatedAgent } from './world.ts';
+import type { SimulatedAgent } from './simulated-agent.ts';
 
 export type ToAgent =
 	| { readonly kind: 'request'; readonly id: number; readonly request: number }

@@ -1,7 +1,7 @@
 /** The hub's end of a simulated tunnel: what src/hub/agent-link and exchange do with the dispatcher, in messages instead of frames. */
 import type { Lease, Member, Membership } from '../../src/hub/dispatcher.ts';
 import type { ToAgent, ToHub } from './agent-end.ts';
-import type { SimulatedHub } from './world.ts';
+import type { SimulatedHub } from './simulated-hub.ts';
 
 /** A request whose stream is open. */
 export interface Sent {
