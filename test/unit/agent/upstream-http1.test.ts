@@ -71,7 +71,15 @@ async function begun(
 	});
 	context.after(() => upstream.close());
 	const sink = new FullSink();
-	const call = { method: 'GET', path: '/', fields: [], trailers: false, neverIndexed: null, body: null, upgrade: undefined };
+	const call = {
+		method: 'GET',
+		path: '/',
+		fields: [],
+		trailers: false,
+		neverIndexed: null,
+		body: null,
+		upgrade: undefined,
+	};
 	return { sink, exchange: upstream.send(call as never, sink) };
 }
 

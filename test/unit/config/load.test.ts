@@ -28,6 +28,7 @@ test('the defaults are those of the documentation', async (t) => {
 		bindIdentity: false,
 		adminHost: '127.0.0.1',
 		adminPort: 8081,
+		readyNeedsAgent: false,
 		adminRequired: false,
 		queue: {
 			mode: 'header',
