@@ -75,6 +75,8 @@ async function main(): Promise<void> {
 	const to = ['--hub', `127.0.0.1:${port}`, '--upstream', `127.0.0.1:${direct}`];
 	const agent = start([MAIN, 'agent', 'run', '--token', token, ...to, '--numWorker', '1000', '--stateDir', folder]);
 	await line(agent, (text) => (text.includes('"connected"') ? true : undefined));
+	// The agent knows of its tunnel before the hub knows of its workers.
+	await (await fetch(`http://127.0.0.1:${port}/`, { headers: { 'slime-block': '1' } })).text();
 	await requests(port, 8, REQUESTS / 2);
 
 	const ways = [

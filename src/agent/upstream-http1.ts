@@ -99,6 +99,7 @@ class Connection {
 	readonly #authorization: string | undefined;
 	readonly #authority: string;
 	#busy = false;
+	#exchange: Http1Exchange | null = null;
 
 	constructor(options: Http1Options, pool: Pool) {
 		this.#pool = pool;
@@ -117,6 +118,7 @@ class Connection {
 					if (error) callback(error, null);
 					else if (socket) {
 						this.start = new ResponseStart(socket);
+						this.#guard(socket);
 						callback(null, socket);
 					}
 				});
@@ -128,12 +130,28 @@ class Connection {
 		});
 	}
 
+	/**
+	 * undici throws, where nobody can catch it, if a response ends with its connection while it is paused; and it takes a reset
+	 * for such an end. So before it hears of a FIN it is resumed, and a reset gets a code that it does not know. A reset behind
+	 * bytes that were not read yet is a FIN to libuv; but only after a FIN can anything be written, be it nothing.
+	 */
+	#guard(socket: Socket): void {
+		socket.on('end', () => {
+			if (socket.writable) socket.write('');
+			this.#exchange?.upstreamEnded();
+		});
+		socket.on('error', (error: NodeJS.ErrnoException) => {
+			if (error.code === 'ECONNRESET') error.code = 'UPSTREAM_RESET';
+		});
+	}
+
 	run(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		this.#busy = true;
 		const headers: FieldList = ['host', this.#authority, ...withOneCookie(call.fields)];
 		if (this.#authorization !== undefined) headers.push('authorization', this.#authorization);
 		const body = call.body === 'stream' ? new BodySource(sink) : call.body;
 		const exchange = new Http1Exchange(this, sink, body instanceof BodySource ? body : null);
+		this.#exchange = exchange;
 		const request: Dispatcher.DispatchOptions = {
 			method: call.method as Dispatcher.HttpMethod,
 			path: call.path,
@@ -147,6 +165,7 @@ class Connection {
 	/** The exchange is over. @param reusable whether the connection is between two messages */
 	done(reusable: boolean): void {
 		this.#busy = false;
+		this.#exchange = null;
 		this.idleSince = performance.now();
 		if (reusable && this.socket !== null && !this.socket.destroyed) this.#pool.idle(this);
 		else this.#pool.gone(this);
@@ -192,6 +211,8 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 	#notModified = false;
 	#reusable = true;
 	#cancelled = false;
+	/** The upstream has closed its side. */
+	#ended = false;
 	#over = false;
 
 	constructor(connection: Connection, sink: UpstreamSink, body: BodySource | null) {
@@ -232,6 +253,12 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 		const timer = setTimeout(() => this.#abortNow(), FIN_GRACE_MS);
 		socket.once('close', () => clearTimeout(timer));
 		socket.end();
+	}
+
+	/** All that is left was read, so there is nothing to hold back any more. */
+	upstreamEnded(): void {
+		this.#ended = true;
+		this.#resume?.();
 	}
 
 	#abortNow(): void {
@@ -277,11 +304,10 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 	}
 
 	onData(chunk: Buffer): boolean {
-		return this.#cancelled || this.#sink.onBody(chunk);
+		return this.#cancelled || this.#sink.onBody(chunk) || this.#ended;
 	}
 
 	onComplete(trailers: string[] | null): void {
-		// undici takes a reset for the end of a response that ends with its connection.
 		const reset = this.#connection.socket?.errored;
 		if (reset) {
 			this.onError(reset);

@@ -316,7 +316,8 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 			this.#over = true;
 			this.#sink.onComplete(this.#trailers);
 		}
-		if (stream.writable) stream.reset(ErrorCode.NO_ERROR);
+		// Not NO_ERROR, which is for servers: some take it for the end of the body that is broken off here.
+		if (stream.writable) stream.reset(ErrorCode.CANCEL);
 	}
 
 	failed(_stream: Stream, failure: StreamFailure): void {

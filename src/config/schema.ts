@@ -120,6 +120,8 @@ const hub = z
 		adminToken: bearerToken().optional(),
 		/** A file with the admin token. */
 		adminTokenFile: path().optional(),
+		/** Whether /readyz answers 503 while no agent is connected. */
+		readyNeedsAgent: boolean().default(false),
 		/** Folder where the hub keeps what must survive a restart. */
 		stateDir: path().optional(),
 		/** Which requests wait for a worker, how many, how long. */

@@ -67,6 +67,11 @@ export class Outbound {
 		this.#recyclable = socket instanceof Socket;
 	}
 
+	/** Bytes handed to the socket so far. */
+	get handed(): number {
+		return this.#handed;
+	}
+
 	/** Nothing is gathered that has not been handed to the socket. */
 	get idle(): boolean {
 		return !this.#flushing && this.frames.pending === 0;

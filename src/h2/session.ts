@@ -131,6 +131,11 @@ export class Session implements FrameListener, OutboundOwner {
 		return this.#pings.rtt;
 	}
 
+	/** Bytes handed to the socket so far. */
+	get sent(): number {
+		return this.#outbound.handed;
+	}
+
 	/** Writes that left after the socket had been stuck: a sign of life. */
 	get progress(): number {
 		return this.#outbound.progress;

@@ -22,6 +22,7 @@ import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
 import { type AgentIdentity, AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { peerOf } from './peer.ts';
+import type { Statistics } from './statistics.ts';
 
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 512 * 1024 * 1024;
@@ -37,6 +38,7 @@ export interface AcceptorOptions {
 	readonly certificates: boolean;
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
 	readonly bindIdentity: boolean;
+	readonly statistics: Statistics;
 	readonly logger: Logger;
 }
 
@@ -62,6 +64,11 @@ export class Acceptor {
 	get status(): readonly AgentStatus[] {
 		const all = [...this.#links.values(), ...this.#leaving].map((link) => link.status);
 		return all.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
+	}
+
+	/** Tunnels that were replaced or are leaving. */
+	get leaving(): Iterable<AgentLink> {
+		return this.#leaving;
 	}
 
 	/** Resolves when all tunnels have ended. */
@@ -94,6 +101,7 @@ export class Acceptor {
 			}
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
+			this.#options.statistics.handshakeRefused(told.code);
 			const leftOut = this.#refusals.pass();
 			if (leftOut !== null) this.#options.logger.warn({ address, reason: messageOf(error), leftOut }, 'agent refused');
 			refuseUpgrade(socket, told);
@@ -148,7 +156,7 @@ export class Acceptor {
 	}
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
-		const { dispatcher, heartbeat } = this.#options;
+		const { dispatcher, heartbeat, statistics } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
 		const link = new AgentLink({
@@ -158,6 +166,7 @@ export class Acceptor {
 			dispatcher,
 			heartbeat,
 			windows: this.#windows,
+			statistics,
 			logger,
 			left: (gone) => {
 				this.#leaving.delete(gone);
@@ -167,6 +176,7 @@ export class Acceptor {
 		});
 		const before = this.#links.get(link.key);
 		this.#links.set(link.key, link);
+		statistics.tunnelOpened(link.key, before !== undefined);
 		if (before) {
 			this.#leaving.add(before);
 			before.retire('replaced');

@@ -14,6 +14,7 @@ import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
+import type { Statistics } from './statistics.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -50,6 +51,7 @@ export interface AgentLinkOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
+	readonly statistics: Statistics;
 	readonly logger: Logger;
 	readonly left: (link: AgentLink) => void;
 }
@@ -67,6 +69,9 @@ export class AgentLink implements Member, SessionHandler {
 	readonly #log: Logger;
 	readonly #left: (link: AgentLink) => void;
 	readonly #faults = new LogGate();
+	readonly #statistics: Statistics;
+	/** The heartbeat has found it dead. */
+	#silent = false;
 	#waitingForRead: ReadListener[] = [];
 	/** Bytes received until the last read. */
 	#passed = 0;
@@ -76,6 +81,8 @@ export class AgentLink implements Member, SessionHandler {
 	#refused = false;
 	/** The agent has said so. */
 	#leaving = false;
+	/** It gets no new requests. */
+	retired = false;
 
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
@@ -83,6 +90,7 @@ export class AgentLink implements Member, SessionHandler {
 		this.key = `${identity.tokenId}/${identity.agentId}`;
 		this.#log = options.logger;
 		this.#left = options.left;
+		this.#statistics = options.statistics;
 		this.#membership = options.dispatcher.join(this);
 		const workers = identity.info.numWorker ?? 1;
 		this.session = new Session({
@@ -101,6 +109,7 @@ export class AgentLink implements Member, SessionHandler {
 		});
 		this.#heartbeat = new Heartbeat(this.session, options.heartbeat, () => {
 			this.#log.warn('the agent does not answer any more');
+			this.#silent = true;
 			this.session.destroy(new Error('no sign of life from the agent'));
 		});
 	}
@@ -130,6 +139,11 @@ export class AgentLink implements Member, SessionHandler {
 			age: Math.round(performance.now() - this.#connected),
 			rtt: rtt === 0 ? null : Math.round(rtt * 1000) / 1000,
 		};
+	}
+
+	/** What it may have and has; the limit is 0 while it is paused, drains or has not said. */
+	get slots(): Pick<Membership, 'limit' | 'leased' | 'aside'> {
+		return this.#membership;
 	}
 
 	/** Calls the listener when the frames that are being read have all been told. */
@@ -178,6 +192,7 @@ export class AgentLink implements Member, SessionHandler {
 
 	/** No new requests; the tunnel ends when those that it has are done. */
 	retire(reason: string): void {
+		this.retired = true;
 		this.#membership.drain();
 		this.session.shutdown(reason);
 	}
@@ -208,6 +223,7 @@ export class AgentLink implements Member, SessionHandler {
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
 		if (this.#leaving) return;
 		this.#leaving = true;
+		this.retired = true;
 		this.#membership.drain();
 		this.#log.info({ reason: debugData || undefined }, 'the agent is leaving');
 	}
@@ -236,6 +252,8 @@ export class AgentLink implements Member, SessionHandler {
 	closed(_session: Session, error: Error | null): void {
 		this.#heartbeat.stop();
 		this.#membership.leave();
+		const end = this.#silent ? 'silent' : error === null ? 'done' : 'lost';
+		this.#statistics.tunnelClosed(end, this.session.received, this.session.sent);
 		for (const lease of [...this.#covered, ...this.#cancelled]) lease.release();
 		this.#covered = [];
 		this.#cancelled = [];

@@ -8,31 +8,37 @@ const AFFINITY_KEYS = 100_000;
 /** Applications choose their keys, and a key may be as long as a header: one longer than this takes the room of several. */
 const AFFINITY_KEY_LENGTH = 320;
 
+/** Twice as much is the most that V8 keeps without a box. */
+const WHOLE = 2 ** 29;
+
 /** One agent's slots. Whoever changes them calls `update` of the profile. */
 export class Slots<M> implements HeapItem<Slots<M>> {
-	readonly member: M;
-	readonly profile: Profile<M>;
+	// What decides between two comes first, and is small integers: with many agents, memory is what comparing them costs.
+	/** Where the profile keeps it; -1 while it has nothing free. */
+	position = -1;
+	/** The part of its slots that is free, of WHOLE, as of the last `update`; of one that is fresh below 0. The larger goes first. */
+	rank = 0;
+	/** Number of the last lease that was given, 0 before the first. */
+	used = 0;
 	/** Place in the order in which agents joined. */
 	readonly joined: number;
+	readonly member: M;
+	readonly profile: Profile<M>;
 	limit = 0;
 	/** May be above a limit that was lowered. */
 	leased = 0;
-	/** Number of the last lease that was given, 0 before the first. */
-	used = 0;
 	/** Whether it may be given new leases. */
 	open = true;
-	/** Its upstream failed again and again: it is passed over until it is tried again. */
-	aside = false;
 	/** It came back a moment ago: others go first while they can. */
 	fresh = false;
+	/** Its upstream failed again and again: it is passed over until it is tried again. */
+	aside = false;
 	/** Failures since its upstream last served a request. */
 	failures = 0;
 	/** Milliseconds that it was set aside for last. */
 	rest = 0;
 	/** Ends its being set aside or fresh. */
 	timer: NodeJS.Timeout | undefined;
-	/** Where the profile keeps it; -1 while it has nothing free. */
-	position = -1;
 
 	constructor(member: M, profile: Profile<M>, joined: number) {
 		this.member = member;
@@ -46,9 +52,7 @@ export class Slots<M> implements HeapItem<Slots<M>> {
 
 	/** Whether it is to be chosen rather than the other; both have something free. */
 	goesBefore(other: Slots<M>): boolean {
-		if (this.fresh !== other.fresh) return other.fresh;
-		const more = this.free / this.limit - other.free / other.limit;
-		if (more !== 0) return more > 0;
+		if (this.rank !== other.rank) return this.rank > other.rank;
 		return this.used === other.used ? this.joined < other.joined : this.used < other.used;
 	}
 }
@@ -84,7 +88,10 @@ export class Profile<M> implements Grants {
 
 	/** Puts an agent where it belongs after its slots changed. */
 	update(slots: Slots<M>): void {
-		if (slots.free === 0) this.#heap.remove(slots);
+		const { free } = slots;
+		const share = free === 0 ? 0 : Math.floor((free / slots.limit) * WHOLE);
+		slots.rank = slots.fresh ? share - 2 * WHOLE : share;
+		if (free === 0) this.#heap.remove(slots);
 		else this.#heap.put(slots);
 	}
 

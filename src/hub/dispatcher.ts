@@ -1,6 +1,6 @@
 /**
  * Who serves what, when: agents' slots on one side, requests on the other, matched at once or as slots become free.
- * Pure but for the waiters' timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
+ * Pure but for timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
  * waits for a slot that it could have, unless `concurrent` is reached.
  */
 import { Affinity, Profile, Slots } from './choice.ts';
@@ -9,6 +9,7 @@ import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
 import { HeldLease, type Lease, type Outcome } from './lease.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
 import { Standing, type StandingOptions } from './standing.ts';
+import { TimeLimits } from './time-limits.ts';
 
 export type { Lease, Outcome, Place, Refusal, Waiter, Wanted };
 
@@ -30,6 +31,8 @@ export interface Membership {
 	/** 0 until the agent told it. */
 	readonly limit: number;
 	readonly leased: number;
+	/** Its upstream failed again and again: others are preferred to it. */
+	readonly aside: boolean;
 	/** The agent's SETTINGS_MAX_CONCURRENT_STREAMS: 0 is paused; it may be below what is leased. */
 	setLimit(limit: number): void;
 	/** No new leases; those that exist stay. */
@@ -87,6 +90,10 @@ export class Dispatcher<M extends Member> {
 	readonly #affinity = new Affinity();
 
 	readonly #queue = new Queue<M>();
+	readonly #limits = new TimeLimits<Entry<M>>((entry) => {
+		// Whoever was told just before may have ended its waiting.
+		if (entry.line !== undefined) this.#refuse(entry, 'queue_timeout');
+	});
 	/** Profiles with a free slot and somebody waiting: none, unless `concurrent` is reached. */
 	readonly #contested = new Set<Profile<M>>();
 	/** What was decided and is still to be told, in order. */
@@ -146,6 +153,9 @@ export class Dispatcher<M extends Member> {
 			get leased() {
 				return slots.leased;
 			},
+			get aside() {
+				return slots.aside;
+			},
 			setLimit: (limit) => {
 				slots.limit = limit;
 				this.#offer(slots);
@@ -168,18 +178,22 @@ export class Dispatcher<M extends Member> {
 		if (profiles.size === 0) return 'no_agent';
 		if (this.#leased >= this.#concurrent) return 'busy';
 		const slots = this.#choose(profiles, wanted, exclude);
-		return slots === undefined ? 'busy' : this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency));
+		if (slots === undefined) return 'busy';
+		return this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency, performance.now()));
 	}
 
 	/** Waits for a slot, also when no agent is connected that could have one. The waiter is told once, after this returned. */
 	wait(wanted: Wanted, options: WaitOptions, waiter: Waiter<M>): Ticket | 'queue_full' {
 		const { caller, place: known, urgency } = options;
 		if (known === undefined && this.#isFullFor(wanted)) return 'queue_full';
+		const now = performance.now();
 		const place =
-			known === undefined ? this.#queue.placeFor(caller, ++this.#seq, urgency) : this.#queue.placeAgain(caller, known);
-		const entry = new Entry(wanted, caller, place, performance.now(), waiter);
+			known === undefined
+				? this.#queue.placeFor(caller, ++this.#seq, urgency, now)
+				: this.#queue.placeAgain(caller, known, now, this.#aging);
+		const entry = new Entry(wanted, caller, place, waiter);
 		const timeout = Math.min(options.timeout, this.#queueTimeout);
-		entry.timer = setTimeout(() => this.#refuse(entry, 'queue_timeout'), timeout);
+		entry.limit = this.#limits.add(entry, timeout);
 		this.#enqueue(entry);
 		this.#match();
 		if (entry.line === undefined) this.#tellLater();
@@ -358,7 +372,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#dequeue(entry: Entry<M>, served = false): void {
-		clearTimeout(entry.timer);
+		if (entry.limit !== undefined) this.#limits.remove(entry.limit);
 		const line = this.#queue.remove(entry, served);
 		if (line === undefined) return;
 		for (const profile of this.#profilesOf(line)) {

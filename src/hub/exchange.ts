@@ -13,6 +13,7 @@ import type { AppRequest } from './app-request.ts';
 import { type Deadlines, Timed } from './deadlines.ts';
 import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
+import type { Statistics } from './statistics.ts';
 
 /** What an agent says of its upstream that makes another agent the better choice. */
 const UPSTREAM_FAULTS: ReadonlySet<string> = new Set(['upstream_unreachable', 'upstream_protocol', 'upstream_timeout']);
@@ -36,6 +37,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	readonly #owner: ExchangeOwner;
 	readonly #lease: Lease<AgentLink>;
 	readonly #deadlines: Deadlines;
+	readonly #statistics: Statistics;
 	readonly #app: AppRequest;
 	#stream: Stream | null = null;
 	/** The response's field section until it is sent: with the first bytes, or when all frames of one read are told. */
@@ -49,14 +51,17 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	#finished = false;
 	/** Bytes that the app's socket could not take yet. */
 	#unread = 0;
+	/** When the head came, or the last piece of the body behind the first, in milliseconds. */
+	#lastPiece = 0;
 	#over = false;
 
-	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines) {
+	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines, statistics: Statistics) {
 		super();
 		this.#owner = owner;
 		this.#lease = lease;
 		this.link = lease.member;
 		this.#deadlines = deadlines;
+		this.#statistics = statistics;
 		this.#app = owner.app;
 	}
 
@@ -88,6 +93,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	/** The app is gone: the upstream's work ends. */
 	abort(): void {
+		if (!this.#over) this.#statistics.cancels.app_gone++;
 		this.#end();
 		this.#stream?.reset(ErrorCode.CANCEL);
 	}
@@ -97,6 +103,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		if (this.#over) return;
 		this.#end();
 		this.#lease.outcome = 'failed';
+		this.#statistics.cancels.upstream_timeout++;
 		this.#stream?.reset(ErrorCode.CANCEL);
 		this.#owner.failed(new SlimeError('upstream_timeout'));
 	}
@@ -124,6 +131,8 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		}
 		this.#owner.body.started();
 		this.#switched = this.#app.upgrade !== undefined && status < '300';
+		this.#lastPiece = performance.now();
+		this.#statistics.firstByte.observe((this.#lastPiece - this.since) / 1000);
 		this.#head = section;
 		this.link.afterRead(this);
 	}
@@ -137,6 +146,9 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 			this.#first = chunk;
 			return;
 		}
+		const now = performance.now();
+		this.#statistics.piece(chunk.length, now - this.#lastPiece);
+		this.#lastPiece = now;
 		this.#send();
 		this.#write(stream, chunk);
 	}
@@ -150,6 +162,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		const { body } = this.#owner;
 		this.#writeHead();
 		const first = this.#first;
+		if (first !== null) this.#statistics.responseBytes += first.length;
 		if (this.#switched) {
 			this.#sent = true;
 			this.#finished = true;
@@ -255,6 +268,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#write(stream: Stream, chunk: Buffer): void {
+		this.#statistics.responseBytes += chunk.length;
 		if (this.#app.write(chunk)) {
 			stream.consume(chunk.length);
 			return;
@@ -270,8 +284,9 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#cut(reason: string): void {
-		this.#app.cut();
+		// First, for to its owner a response that closes before it is done was left by its app.
 		this.#owner.done('cut', reason);
+		this.#app.cut();
 	}
 
 	#end(): void {

@@ -15,6 +15,7 @@ import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from '
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import { type BodyOwner, HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
+import type { RequestOutcome, Statistics } from './statistics.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const MAX_FIELDS = 1000;
@@ -34,6 +35,7 @@ export interface GatewayOptions {
 	readonly upgrades: Upgrades;
 	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
 	readonly firstByteTimeout: number;
+	readonly statistics: Statistics;
 	readonly logger: Logger;
 }
 
@@ -42,7 +44,6 @@ export class Gateway {
 	readonly held: HeldBytes;
 	readonly deadlines: Deadlines;
 	draining = false;
-	/** Requests whose responses have not ended. */
 	#active = 0;
 	#whenIdle: (() => void) | null = null;
 
@@ -58,6 +59,11 @@ export class Gateway {
 		await new Promise<void>((resolve) => {
 			this.#whenIdle = resolve;
 		});
+	}
+
+	/** Requests whose responses have not ended. */
+	get active(): number {
+		return this.#active;
 	}
 
 	/** Seconds; by how fast workers come free where that is what is lacking. */
@@ -117,12 +123,14 @@ export class Gateway {
 			app.decorator = null;
 			app.head(204, cors.preflight(app));
 			app.finish(null, []);
+			this.options.statistics.requestEnded(204, 'complete', 0);
 			return null;
 		}
 		if (target.startsWith(OWN_PATHS)) throw new SlimeError('not_found');
 		if (target === '*') {
 			app.head(204, [...ALLOWED]);
 			app.finish(null, []);
+			this.options.statistics.requestEnded(204, 'complete', 0);
 			return null;
 		}
 		if (this.draining) throw new SlimeError('draining');
@@ -130,7 +138,7 @@ export class Gateway {
 	}
 
 	#refuse(app: AppRequest, error: unknown, requestId: string): void {
-		const { logger } = this.options;
+		const { logger, statistics } = this.options;
 		let told: SlimeError;
 		if (error instanceof SlimeError) {
 			told = error;
@@ -140,6 +148,7 @@ export class Gateway {
 			logger.error({ requestId, err: error }, 'a request failed inside the hub');
 			told = new SlimeError('internal');
 		}
+		statistics.requestEnded(told.status, told.code, 0);
 		app.refuse(told, requestId);
 	}
 }
@@ -162,6 +171,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	#position = 0;
 	/** Milliseconds in the queue. */
 	#waited = 0;
+	/** When it last began to wait, from performance.now(). */
+	#waitBegan = 0;
 
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
@@ -185,7 +196,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
 		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
 		this.#urgency = urgencyOf(app.field('priority'));
-		this.body = new RequestBody(app, gateway.held, this);
+		this.body = new RequestBody(app, gateway.held, gateway.options.statistics, this);
 		app.listen(this);
 		gateway.began();
 	}
@@ -200,7 +211,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	}
 
 	#wait(): void {
-		const waited = performance.now() - this.#began;
+		this.#waitBegan = performance.now();
+		const waited = this.#waitBegan - this.#began;
 		const ticket = this.#gateway.options.dispatcher.wait(
 			this.#wanted,
 			{
@@ -223,15 +235,20 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	// Waiter
 
 	granted(lease: Lease<AgentLink>): void {
+		const waited = this.#ticket !== null;
 		this.#ticket = null;
 		if (this.#over) {
 			lease.release();
 			return;
 		}
 		this.#place ??= lease.place;
-		if (this.#position > 0) this.#waited = performance.now() - this.#began;
-
-		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines);
+		const { statistics } = this.#gateway.options;
+		if (waited) {
+			const now = performance.now();
+			this.#waited = now - this.#began;
+			statistics.queueWait.observe((now - this.#waitBegan) / 1000);
+		}
+		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines, statistics);
 		this.#exchange.start(this.#section);
 	}
 
@@ -250,6 +267,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void {
 		this.#exchange = null;
 		if (this.#over) return;
+		this.#gateway.options.statistics.replays[verdict === null ? 'refused' : 'upstream']++;
 		this.#tried ??= new Set();
 		this.#tried.add(link);
 		this.#verdict = verdict;
@@ -259,12 +277,12 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 
 	failed(error: SlimeError): void {
 		if (this.#over) return;
-		this.#finish(error.code, error.message);
+		this.#finish(error.code, error.status, error.message);
 		this.app.refuse(error, this.#requestId, this.#gateway.retryAfter(error.code));
 	}
 
 	done(outcome: 'complete' | 'cut', reason?: string): void {
-		this.#finish(outcome, reason);
+		this.#finish(outcome, this.app.status, reason);
 	}
 
 	// ResponseListener
@@ -300,22 +318,24 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 			return;
 		}
 		this.app.cut();
-		this.#finish('bad_request');
+		this.#finish('bad_request', this.app.status);
 	}
 
-	#abort(outcome: string): void {
+	#abort(outcome: RequestOutcome): void {
 		if (this.#over) return;
 		this.#ticket?.leave();
 		this.#exchange?.abort();
-		this.#finish(outcome);
+		this.#finish(outcome, this.app.status);
 	}
 
-	#finish(outcome: string, reason?: string): void {
+	#finish(outcome: RequestOutcome, status: number | undefined, reason?: string): void {
 		if (this.#over) return;
 		this.#over = true;
 		if (this.#appClosed) this.#gateway.ended();
 		this.body.stop();
-		const { logger } = this.#gateway.options;
+		const { logger, statistics } = this.#gateway.options;
+		const ms = performance.now() - this.#began;
+		statistics.requestEnded(status, outcome, ms);
 		const level = outcome === 'complete' || outcome === 'app_gone' ? 'debug' : 'info';
 		if (!logger.isLevelEnabled(level)) return;
 		logger[level](
@@ -326,12 +346,12 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 				upgrade: this.app.upgrade,
 				path: this.#wanted.path,
 				agent: this.#exchange?.link.identity.agentId,
-				status: this.app.status,
+				status,
 				outcome,
 				reason,
 				queuedMs: this.#position > 0 ? Math.round(this.#waited) : undefined,
 				position: this.#position || undefined,
-				ms: Math.round(performance.now() - this.#began),
+				ms: Math.round(ms),
 			},
 			'request',
 		);

@@ -2,7 +2,9 @@
 import type { AddressInfo } from 'node:net';
 import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
 import { ApiAccess } from '../admin/api-access.ts';
-import { probeRoutes } from '../admin/probes.ts';
+import { EventLoopLag } from '../admin/event-loop-lag.ts';
+import { metricsRoute } from '../admin/metrics-route.ts';
+import { probeRoutes, type Readiness } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
@@ -19,6 +21,8 @@ import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
 import { type Bound, Listeners } from './listeners.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { readingsOf } from './readings.ts';
+import { Statistics } from './statistics.ts';
 import { Upgrades } from './upgrades.ts';
 
 export interface Hub {
@@ -68,6 +72,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const { concurrent, setAsideAfter, slowStart } = options;
 	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
 	const upgrades = new Upgrades(options.upgrades);
+	const statistics = new Statistics();
 	const gateway = new Gateway({
 		dispatcher,
 		upgrades,
@@ -75,6 +80,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		cors: options.cors ? new Cors(options.cors) : null,
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
+		statistics,
 		logger,
 	});
 	const { clientAuth } = options;
@@ -85,11 +91,13 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		heartbeat: options.heartbeat,
 		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
 		bindIdentity: options.bindIdentity,
+		statistics,
 		logger,
 	});
 	const listeners = new Listeners(options, upgrades, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
+		refused: (error) => statistics.requestEnded(error.status, error.code, 0),
 	});
 	let bound: Bound;
 	try {
@@ -122,8 +130,15 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		};
 	};
 	const api = { status, revoke, revocations: () => revocations.list };
+	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
+	const readiness = (): Readiness => {
+		if (gateway.draining) return 'draining';
+		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
+	};
+	const lag = new EventLoopLag();
+	const readings = readingsOf(statistics, gateway, dispatcher, acceptor);
 	const admin = new AdminServer({
-		routes: [...probeRoutes(() => (gateway.draining ? 'draining' : 'ready')), ...apiRoutes(api, access)],
+		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api, access)],
 		logger,
 	});
 	let adminPort: number | undefined;
@@ -132,6 +147,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		adminPort = at?.port;
 		if (at) access.listensAt(at.address);
 	} catch (error) {
+		lag.stop();
 		revocations.close();
 		listeners.close();
 		throw error;
@@ -142,6 +158,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 			'the admin listener is beyond loopback: /api is off, for slime status and slime hub revoke, until adminTokenFile is set',
 		);
 	}
+	if (adminPort === undefined) lag.stop();
 	warnIfExposed(options, bound);
 
 	let ending: Promise<void> | undefined;
@@ -156,6 +173,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
 		listeners.destroy();
+		lag.stop();
 		await admin.close();
 	};
 	return {
@@ -165,7 +183,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		agentUrl: urlOf(bound.agents ?? bound.apps, options),
 		adminPort,
 		get agents() {
-			return [...acceptor.links].filter((link) => link.ready).length;
+			return agents();
 		},
 		get waiting() {
 			return dispatcher.waiting;

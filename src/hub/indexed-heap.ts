@@ -40,29 +40,44 @@ export class IndexedHeap<T extends HeapItem<T>> {
 		this.#sift(last);
 	}
 
+	/**
+	 * Those in the way move by one place each; the item is written where it ends up. One that has to go down mostly goes to the very
+	 * bottom (an agent that was just given a request), so the way there is found without asking it at each step, and it comes up again
+	 * as far as it must.
+	 */
 	#sift(item: T): void {
-		for (let parent = this.#parent(item); parent !== undefined && item.goesBefore(parent); ) {
-			this.#swap(item, parent);
-			parent = this.#parent(item);
+		const at = this.#up(item, item.position, 0);
+		if (at !== item.position || !this.#better(at)?.goesBefore(item)) {
+			this.#place(item, at);
+			return;
 		}
-		for (let child = this.#child(item); child?.goesBefore(item); child = this.#child(item)) this.#swap(item, child);
+		let bottom = at;
+		for (let child = this.#better(at); child !== undefined; child = this.#better(bottom)) {
+			const below = child.position;
+			this.#place(child, bottom);
+			bottom = below;
+		}
+		this.#place(item, this.#up(item, bottom, at));
 	}
 
-	#parent(item: T): T | undefined {
-		return item.position === 0 ? undefined : this.#items[(item.position - 1) >> 1];
+	/** Moves down those above a place that the item goes before, no further up than `end`. @returns the place that is free now */
+	#up(item: T, from: number, end: number): number {
+		let at = from;
+		while (at > end) {
+			const above = (at - 1) >> 1;
+			const parent = this.#items[above];
+			if (parent === undefined || !item.goesBefore(parent)) break;
+			this.#place(parent, at);
+			at = above;
+		}
+		return at;
 	}
 
-	/** The better one of the two below. */
-	#child(item: T): T | undefined {
-		const left = this.#items[2 * item.position + 1];
-		const right = this.#items[2 * item.position + 2];
+	/** The better one of the two below a place. */
+	#better(position: number): T | undefined {
+		const left = this.#items[2 * position + 1];
+		const right = this.#items[2 * position + 2];
 		return left !== undefined && right?.goesBefore(left) ? right : left;
-	}
-
-	#swap(a: T, b: T): void {
-		const { position } = a;
-		this.#place(a, b.position);
-		this.#place(b, position);
 	}
 
 	#place(item: T, position: number): void {

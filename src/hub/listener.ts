@@ -8,7 +8,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { cutSocket } from '../shared/cut-socket.ts';
-import { SlimeError } from '../shared/errors.ts';
+import { type ErrorCode, SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ServerTls } from '../tls/contexts.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
@@ -38,6 +38,8 @@ export interface ListenerHandler {
 	request(app: AppRequest): void;
 	/** An agent asks for a tunnel. */
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
+	/** A connection said what is no request, and was told so. */
+	refused(error: SlimeError): void;
 }
 
 export interface ListenerOptions
@@ -341,15 +343,19 @@ export class Listener {
 			socket.destroy();
 		} else if (app !== undefined) {
 			app.requestBroken();
-		} else if (code === 'HPE_HEADER_OVERFLOW') {
-			refuseUpgrade(socket, new SlimeError('headers_too_large'));
-		} else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-			refuseUpgrade(socket, new SlimeError('request_timeout'));
 		} else {
-			refuseUpgrade(socket, new SlimeError('bad_request'));
+			const refusal = new SlimeError(MALFORMED[code] ?? 'bad_request');
+			this.#handler.refused(refusal);
+			refuseUpgrade(socket, refusal);
 		}
 	}
 }
+
+/** What Node's parser found; anything else is a bad request. */
+const MALFORMED: Readonly<Record<string, ErrorCode>> = {
+	HPE_HEADER_OVERFLOW: 'headers_too_large',
+	ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+};
 
 /** Takes Node's own listener off an event. @returns what it does with a connection */
 function takeOver(server: Server, event: 'connection' | 'secureConnection'): (socket: Socket) => void {

@@ -41,6 +41,8 @@ export interface HubOptions {
 	readonly adminToken?: string | undefined;
 	/** Folder in which revocations survive a restart; without one they are forgotten. The command line always gives one. */
 	readonly stateDir?: string | undefined;
+	/** Whether the hub calls itself ready only while an agent is connected. */
+	readonly readyNeedsAgent: boolean;
 	readonly queue: {
 		/** `header`: a request waits if it says Slime-Block; `always`: unless it says Slime-Block: 0. */
 		readonly mode: 'header' | 'always';
@@ -90,6 +92,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	adminHost: '127.0.0.1',
 	adminPort: 8081,
 	adminRequired: false,
+	readyNeedsAgent: false,
 	queue: {
 		mode: 'header',
 		max: 1024,

@@ -6,6 +6,7 @@ import type { Wanted } from './eligibility.ts';
 import { FairShare } from './fair-share.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Lease } from './lease.ts';
+import type { TimeLimit } from './time-limits.ts';
 
 export type Refusal = 'queue_timeout' | 'draining';
 
@@ -25,6 +26,8 @@ export interface Place {
 	/** Its turn among callers, of `urgency`. */
 	readonly turn: number;
 	readonly urgency: number;
+	/** When it got this urgency, in milliseconds. */
+	readonly since: number;
 }
 
 /** One waiting request. */
@@ -39,7 +42,8 @@ export class Entry<M> {
 	turn: number;
 	/** When it got this urgency, in milliseconds. */
 	since: number;
-	timer: NodeJS.Timeout | undefined;
+	/** Until when it may wait. */
+	limit: TimeLimit<Entry<M>> | undefined;
 	/** Where it stands; none once its fate is decided. */
 	line: Line<M> | undefined;
 	/** Its neighbours of the same caller and urgency. */
@@ -49,18 +53,18 @@ export class Entry<M> {
 	older: Entry<M> | undefined;
 	younger: Entry<M> | undefined;
 
-	constructor(wanted: Wanted, caller: string, place: Place, since: number, waiter: Waiter<M>) {
+	constructor(wanted: Wanted, caller: string, place: Place, waiter: Waiter<M>) {
 		this.wanted = wanted;
 		this.caller = caller;
 		this.seq = place.seq;
 		this.turn = place.turn;
 		this.urgency = place.urgency;
-		this.since = since;
+		this.since = place.since;
 		this.waiter = waiter;
 	}
 
 	get place(): Place {
-		return { seq: this.seq, turn: this.turn, urgency: this.urgency };
+		return { seq: this.seq, turn: this.turn, urgency: this.urgency, since: this.since };
 	}
 
 	goesBefore(other: Entry<M>): boolean {
@@ -118,10 +122,7 @@ class Rank<M> {
 		this.#callers.set(entry.caller, callers);
 		callers.insert(entry);
 		this.#heap.put(callers);
-		entry.older = this.#youngest;
-		if (this.#youngest === undefined) this.oldest = entry;
-		else this.#youngest.younger = entry;
-		this.#youngest = entry;
+		this.#insertByAge(entry);
 	}
 
 	remove(entry: Entry<M>): void {
@@ -141,6 +142,19 @@ class Rank<M> {
 		else younger.older = older;
 		entry.older = undefined;
 		entry.younger = undefined;
+	}
+
+	/** Behind all others, but for one that was refused by its agent and comes back. */
+	#insertByAge(entry: Entry<M>): void {
+		let older = this.#youngest;
+		while (older !== undefined && older.since > entry.since) older = older.older;
+		const younger = older === undefined ? this.oldest : older.younger;
+		entry.older = older;
+		entry.younger = younger;
+		if (older === undefined) this.oldest = entry;
+		else older.younger = entry;
+		if (younger === undefined) this.#youngest = entry;
+		else younger.older = entry;
 	}
 
 	*[Symbol.iterator](): Generator<Entry<M>> {
@@ -194,6 +208,12 @@ export class Line<M> {
 	}
 }
 
+/** The same for those that the same agents may serve. Most requests match no pattern. */
+function lineKey(scope: string | undefined, patterns: readonly string[]): string {
+	if (patterns.length > 0) return JSON.stringify([scope, patterns]);
+	return scope === undefined ? '' : `=${scope}`;
+}
+
 /** All lines. A line exists while somebody stands in it. */
 export class Queue<M> {
 	readonly #lines = new Map<string, Line<M>>();
@@ -209,25 +229,30 @@ export class Queue<M> {
 	}
 
 	/** The place of a request that arrives now and does not have to wait. */
-	placeAtOnce(seq: number, urgency: number): Place {
-		return { seq, turn: this.#share(urgency).now, urgency };
+	placeAtOnce(seq: number, urgency: number, now: number): Place {
+		return { seq, turn: this.#share(urgency).now, urgency, since: now };
 	}
 
 	/** A place at the end, among the requests of its caller. */
-	placeFor(caller: string, seq: number, urgency: number): Place {
-		return { seq, turn: this.#share(urgency).join(caller), urgency };
+	placeFor(caller: string, seq: number, urgency: number, now: number): Place {
+		return { seq, turn: this.#share(urgency).join(caller), urgency, since: now };
 	}
 
-	/** The place of one that had one before. */
-	placeAgain(caller: string, place: Place): Place {
-		this.#share(place.urgency).rejoin(caller, place.turn);
-		return place;
+	/** The place of one that had one before; it has aged meanwhile, so that nobody who came later is ahead of it now. */
+	placeAgain(caller: string, place: Place, now: number, after: number): Place {
+		const steps = after > 0 ? Math.min(place.urgency, Math.floor((now - place.since) / after)) : 0;
+		if (steps <= 0) {
+			this.#share(place.urgency).rejoin(caller, place.turn);
+			return place;
+		}
+		const urgency = place.urgency - steps;
+		return this.placeFor(caller, place.seq, urgency, place.since + steps * after);
 	}
 
 	/** @param entry with a place of one of the three kinds @returns the line, if it begins with this entry */
 	add(entry: Entry<M>, patterns: readonly string[]): Line<M> | undefined {
 		const { scope } = entry.wanted;
-		const key = JSON.stringify([scope, patterns]);
+		const key = lineKey(scope, patterns);
 		const known = this.#lines.get(key);
 		const line = known ?? new Line<M>(key, scope, patterns);
 		line.insert(entry);

@@ -6,6 +6,7 @@ import type { Stream } from '../h2/stream.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { forwardableTrailers, hasForbiddenTrailer } from '../tunnel/trailers.ts';
 import type { AppRequest, BodyReader } from './app-request.ts';
+import type { Statistics } from './statistics.ts';
 
 /** Held for one waiting request at most. */
 const MAX_HELD = 8 * 1024 * 1024;
@@ -43,6 +44,7 @@ export class RequestBody implements BodyReader {
 	readonly #app: AppRequest;
 	readonly #owner: BodyOwner;
 	readonly #budget: HeldBytes;
+	readonly #statistics: Pick<Statistics, 'requestBytes'>;
 	#kept: Buffer[] = [];
 	#keptBytes = 0;
 	#counted = 0;
@@ -53,10 +55,11 @@ export class RequestBody implements BodyReader {
 	#trailers: readonly string[] = [];
 	#done = false;
 
-	constructor(app: AppRequest, budget: HeldBytes, owner: BodyOwner) {
+	constructor(app: AppRequest, budget: HeldBytes, statistics: Pick<Statistics, 'requestBytes'>, owner: BodyOwner) {
 		this.#app = app;
 		this.#owner = owner;
 		this.#budget = budget;
+		this.#statistics = statistics;
 	}
 
 	/** Nothing is to come and nothing has: END_STREAM goes with the header section. */
@@ -127,6 +130,7 @@ export class RequestBody implements BodyReader {
 
 	bodyChunk(chunk: Buffer): void {
 		bytesPassed(chunk.length);
+		this.#statistics.requestBytes += chunk.length;
 		if (this.#done) return;
 		if (this.#keeping) {
 			this.#kept.push(chunk);

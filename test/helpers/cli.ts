@@ -16,6 +16,8 @@ export interface CliOptions {
 	readonly home?: string;
 	/** Milliseconds after which it is killed; only loads take longer than what is set without it. */
 	readonly limit?: number;
+	/** A line of sh that runs the program, as "$0" "$@", with other limits or files than it would have. */
+	readonly shell?: string;
 	/** Messages go to and come from the child (`child.send`, `message`). */
 	readonly ipc?: boolean;
 }
@@ -54,9 +56,11 @@ export function startCli(args: readonly string[], options?: CliOptions): CliProc
 
 /** Starts node with TypeScript, for scripts that use parts of the command line. */
 export function startNode(args: readonly string[], options: CliOptions = {}): CliProcess {
-	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false } = options;
+	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false, shell } = options;
 	const inherited = Object.entries(process.env).filter(([name]) => !/^(SLIME_|NODE_|XDG_|STATE_)/.test(name));
-	const child = spawn(process.execPath, ['--import', LOADER, ...args], {
+	const program = [process.execPath, '--import', LOADER, ...args];
+	const [command = '', ...rest] = shell === undefined ? program : ['/bin/sh', '-c', shell, ...program];
+	const child = spawn(command, rest, {
 		cwd,
 		env: { ...Object.fromEntries(inherited), HOME: home, ...env },
 		stdio: ['ignore', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore'],

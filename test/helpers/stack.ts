@@ -55,6 +55,9 @@ export class LogSink {
 	}
 }
 
+/** For requests that are to wait for a worker. */
+export const WAITS: Readonly<Record<string, string>> = { 'slime-block': '1' };
+
 const EVENTUALLY_MS = 10_000;
 
 /** Waits for what has no event of its own. */
@@ -181,7 +184,7 @@ export interface Stack {
 export async function stack(
 	context: TestContext,
 	upstreams: readonly string[] = [],
-	given: { hub?: Partial<GivenHubOptions>; agent?: AgentWish } = {},
+	given: { hub?: Partial<GivenHubOptions> | undefined; agent?: AgentWish | undefined } = {},
 ): Promise<Stack> {
 	const log = new LogSink();
 	const hub = await createHub({
@@ -291,6 +294,12 @@ export class Arrivals {
 	}
 }
 
+/** To libuv a reset behind bytes that were not read yet is a FIN; but only after a FIN can anything be written, be it nothing. */
+export function wasReset(socket: Socket): boolean {
+	if (socket.writable) socket.write('');
+	return socket.errored !== null;
+}
+
 /** A TCP client that says exactly these bytes and keeps exactly what comes back. */
 export class RawClient {
 	readonly socket: Socket;
@@ -305,7 +314,7 @@ export class RawClient {
 			this.received += chunk.toString('latin1');
 		});
 		socket.on('end', () => {
-			if (this.ended === 'open') this.ended = 'fin';
+			if (this.ended === 'open') this.ended = wasReset(socket) ? 'reset' : 'fin';
 		});
 		socket.on('error', (error: NodeJS.ErrnoException) => {
 			if (error.code === 'ECONNRESET') this.ended = 'reset';

@@ -1,8 +1,10 @@
 /** Upstreams that answer before they have read all of a request. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
+import { type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { constants } from 'node:http2';
 import { test } from 'node:test';
+import { protocolUpstream } from '../helpers/protocol-upstream.ts';
 import { ask, eventually, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
 
 const MiB = 1024 * 1024;
@@ -61,4 +63,26 @@ test('what is left of an upload that was answered early is never taken for a req
 		['POST /first', 'GET /last'],
 	);
 	assert.doesNotMatch(client.received, /HTTP\/1\.1 400/);
+});
+
+test('an upload that an HTTP/2 upstream answers early is cancelled there, and does not look complete', async (t) => {
+	const ends: number[] = [];
+	const service = await protocolUpstream(t, 'h2c', (req, res) => {
+		assert.ok('stream' in req);
+		const { stream } = req;
+		req.resume();
+		stream.on('error', () => undefined);
+		stream.once('close', () => ends.push(stream.rstCode));
+		(res as ServerResponse).end('early');
+	});
+	const { port, hub } = await stack(t, [service.address]);
+	const req = request({ host: '127.0.0.1', port, method: 'POST', agent: false });
+	t.after(() => req.destroy());
+	req.on('error', () => undefined);
+	req.write('the start');
+	const [res] = (await once(req, 'response')) as [IncomingMessage];
+	assert.equal((await readAnswer(res)).body, 'early');
+	await eventually('it has ended', () => ends.length === 1 && hub.leased === 0);
+	// RFC 9113 section 7: NO_ERROR would not tell it from an upload that is complete.
+	assert.deepEqual(ends, [constants.NGHTTP2_CANCEL]);
 });

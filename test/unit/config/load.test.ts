@@ -31,6 +31,7 @@ test('the defaults are those of the documentation', async (t) => {
 		cors: undefined,
 		adminHost: '127.0.0.1',
 		adminPort: 8081,
+		readyNeedsAgent: false,
 		adminRequired: false,
 		queue: {
 			mode: 'header',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, mock, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Lease, Refusal } from '../../../src/hub/dispatcher.ts';
+import type { Lease, Refusal, Ticket } from '../../../src/hub/dispatcher.ts';
 import { type Agent, agent, dispatching, end, wanted } from '../../helpers/dispatching.ts';
 
 const notGranted = () => assert.fail('granted');
@@ -279,6 +279,30 @@ describe('the time to wait', () => {
 		join('a', 2);
 		clock.tick(5000);
 		assert.deepEqual(told, ['short:queue_timeout', 'long:a']);
+	});
+
+	it('ends for nobody who left, or was served, as another one was told that his had ended', (t) => {
+		const clock = withClock(t);
+		const time = t.mock.method(performance, 'now', () => 0);
+		const { dispatcher, told, join, acquire, wait } = dispatching();
+		join('a', 1);
+		const lease = acquire();
+		const tickets: Ticket[] = [];
+		const options = { urgency: 3, timeout: 1000, caller: 'one' };
+		dispatcher.wait(wanted(), options, {
+			granted: notGranted,
+			refused: () => {
+				tickets[0]?.leave();
+				lease.release();
+			},
+		});
+		tickets.push(wait('left', {}, { timeout: 1000 }));
+		wait('served', {}, { timeout: 1000 });
+		time.mock.mockImplementation(() => 1000);
+		clock.tick(1000);
+		// What was decided meanwhile is told in a later turn, or with the next thing that happens.
+		dispatcher.refuseAll('draining');
+		assert.deepEqual(told, ['served:a']);
 	});
 
 	it('is never longer than the queue allows, nor than a timer can be', (t) => {

@@ -56,11 +56,30 @@ describe('callers in the queue', () => {
 });
 
 describe('those who wait', () => {
+	it('find their place again after an agent refused them, aged as if they had stood there', () => {
+		const queue = new Queue<string>();
+		const wanted = { scope: undefined, path: '/', affinity: undefined };
+		const first = queue.placeFor('one', 1, 5, 0);
+		const later = new Entry(wanted, 'one', queue.placeFor('one', 2, 5, 10), nobody);
+		queue.add(later, []);
+		for (const now of [40, 70]) queue.age(now, 30);
+		assert.equal(later.urgency, 3);
+		const back = new Entry(wanted, 'one', queue.placeAgain('one', first, 75, 30), nobody);
+		queue.add(back, []);
+		assert.deepEqual([back.urgency, back.since], [3, 60]);
+		queue.age(95, 30);
+		assert.deepEqual([back.urgency, later.urgency], [2, 3], 'it ages before the one that came later');
+		assert.deepEqual(
+			[...queue.lines()].flatMap((line) => [...line]),
+			[back, later],
+		);
+	});
+
 	it('become more urgent by one step each time, until they are as urgent as can be', () => {
 		const queue = new Queue<string>();
 		const add = (seq: number, urgency: number, since: number) => {
-			const place = queue.placeFor('one', seq, urgency);
-			const entry = new Entry({ scope: undefined, path: '/', affinity: undefined }, 'one', place, since, nobody);
+			const place = queue.placeFor('one', seq, urgency, since);
+			const entry = new Entry({ scope: undefined, path: '/', affinity: undefined }, 'one', place, nobody);
 			queue.add(entry, []);
 			return entry;
 		};

@@ -6,7 +6,7 @@ import { Entry, Queue, type Waiter } from '../../../src/hub/queue.ts';
 const nobody: Waiter<string> = { granted: () => assert.fail(), refused: () => assert.fail() };
 
 function entry(seq: number, urgency = 3, scope?: string): Entry<string> {
-	return new Entry({ scope, path: '/', affinity: undefined }, 'one', { seq, turn: 0, urgency }, 0, nobody);
+	return new Entry({ scope, path: '/', affinity: undefined }, 'one', { seq, turn: 0, urgency, since: 0 }, nobody);
 }
 
 function seqs(queue: Queue<string>): number[][] {

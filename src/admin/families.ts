@@ -1,0 +1,33 @@
+/** The shape of a family of metrics whose numbers are kept elsewhere and read when somebody asks. Knows no package. */
+
+export interface Sample {
+	readonly value: number;
+	/** A value for each of the family's labels. */
+	readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** Measurements by size; `counts` has one place more than `bounds`, for what is above them all. */
+export interface Distribution {
+	readonly bounds: readonly number[];
+	readonly counts: readonly number[];
+	readonly sum: number;
+}
+
+interface Described {
+	readonly name: string;
+	readonly help: string;
+}
+
+export interface NumberFamily extends Described {
+	readonly type: 'counter' | 'gauge';
+	readonly labels: readonly string[];
+	/** No two of the samples have the same labels. */
+	read(): Iterable<Sample>;
+}
+
+export interface DistributionFamily extends Described {
+	readonly type: 'histogram';
+	readonly distribution: Distribution;
+}
+
+export type Family = NumberFamily | DistributionFamily;
