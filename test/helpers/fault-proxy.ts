@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { cutSocket } from '../../src/shared/cut-socket.ts';
 import { seeded } from './seeded.ts';
 
 export type Way = 'toHub' | 'toAgent';
@@ -220,7 +221,7 @@ export class FaultProxy {
 			connection.parted = true;
 			connection.toHub.stop();
 			connection.toAgent.stop();
-			connection[told].resetAndDestroy();
+			cutSocket(connection[told]);
 			connection[told === 'hub' ? 'agent' : 'hub'].resume();
 		}
 	}
@@ -241,7 +242,7 @@ export class FaultProxy {
 		// How it ends is seen when it closes.
 		agent.on('error', () => undefined);
 		if (this.newcomers === 'reset') {
-			agent.resetAndDestroy();
+			cutSocket(agent);
 			return;
 		}
 		if (this.newcomers === 'silence') {
@@ -266,7 +267,7 @@ export class FaultProxy {
 			[hub, agent],
 		] as const) {
 			one.on('close', () => {
-				if (!connection.parted && !other.destroyed && !one.readableEnded) other.resetAndDestroy();
+				if (!connection.parted && !other.destroyed && !one.readableEnded) cutSocket(other);
 				if (--open === 0) this.#connections.delete(connection);
 			});
 		}
@@ -279,7 +280,7 @@ function cut(connection: Connection, how: 'fin' | 'reset'): void {
 	connection.parted = true;
 	for (const socket of [connection.agent, connection.hub]) {
 		if (how === 'reset') {
-			socket.resetAndDestroy();
+			cutSocket(socket);
 		} else {
 			socket.once('end', () => socket.destroy());
 			socket.end();

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { cutSocket } from '../../src/shared/cut-socket.ts';
 import { BodyCheck, bytesOf, type Ledger } from './ledger.ts';
 import { listenOn } from './stack.ts';
 
@@ -57,7 +58,7 @@ export async function ledgerUpstream(
 	});
 	const port = await listenOn(context, server);
 	const cut = () => {
-		for (const socket of open) socket.resetAndDestroy();
+		for (const socket of open) cutSocket(socket);
 	};
 	context.after(cut);
 	return {

@@ -3,6 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Agent, createAgent, type Logger } from '../../src/index.ts';
+import { cutSocket } from '../../src/shared/cut-socket.ts';
 import { FaultProxy, type Line, type Way } from '../helpers/fault-proxy.ts';
 import { bytesOf, type Ledger } from '../helpers/ledger.ts';
 import { eventually, listenOn } from '../helpers/stack.ts';
@@ -134,7 +135,7 @@ export async function badUpstream(
 	const answers: ReadonlyArray<(socket: Socket, id: number) => void> = [
 		(socket) => setTimeout(() => socket.destroy(), below(500)),
 		(socket) => socket.end(),
-		(socket) => socket.resetAndDestroy(),
+		(socket) => cutSocket(socket),
 		(socket) => socket.write('SSH-2.0-OpenSSH\r\n\r\n'),
 		(socket) => socket.write(`HTTP/1.1 200 OK\r\nX: ${'y'.repeat(300 * 1024)}\r\n\r\n`),
 		(socket, id) => {
