@@ -22,7 +22,12 @@ const ANSWER_SECONDS = '5';
  * Runs every case in strict mode.
  * @param fieldBytes length of the fields by which it makes sections large; five of them have to be more than a frame may hold
  */
-export async function runH2spec(context: TestContext, port: number, fieldBytes: number): Promise<ConformanceCase[]> {
+export async function runH2spec(
+	context: TestContext,
+	port: number,
+	fieldBytes: number,
+	tls = false,
+): Promise<ConformanceCase[]> {
 	const program =
 		locateProgram('h2spec') ??
 		assert.fail(
@@ -33,7 +38,7 @@ export async function runH2spec(context: TestContext, port: number, fieldBytes: 
 		const report = join(dir, 'report.xml');
 		const target = ['-h', '127.0.0.1', '-p', String(port)];
 		const limits = ['--max-header-length', String(fieldBytes), '-o', ANSWER_SECONDS];
-		const args = ['--strict', ...target, ...limits, '-j', report];
+		const args = ['--strict', ...(tls ? ['--tls', '--insecure'] : []), ...target, ...limits, '-j', report];
 		const run = await new RunningPeer(context, program, args).done;
 		// It exits 1 when a case failed, which the report tells in more words.
 		assert.ok(run.code === 0 || run.code === 1, `h2spec exited with ${run.code}: ${run.stderr}${run.stdout}`);
