@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
 import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
 import { ask, type Stack, stack, upstream } from '../helpers/stack.ts';
+import { echoService, message, openWebSocket } from '../helpers/websocket.ts';
 
 const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
@@ -110,6 +111,21 @@ test('a tunnel finds the hub behind a prefix that nginx takes off', async (conte
 	const seen = await ask(nginxPort, '/gpu/v1/models', { headers: WAIT });
 	assert.equal(seen.status, 200);
 	assert.equal(JSON.parse(seen.body).url, '/v1/models');
+});
+
+test('a WebSocket passes nginx in front of the hub, with a tunnel that passes it too', async (context) => {
+	const { join: joinHub, nginxPort } = await behindNginx(context);
+	const { address } = await echoService(context);
+	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}`] });
+	const socket = await openWebSocket(context, nginxPort, '/talk');
+	for (const text of ['hello', 'x'.repeat(1024 * 1024)]) {
+		const answer = message(socket);
+		socket.send(text);
+		assert.ok((await answer) === text);
+	}
+	const closed = once(socket, 'close');
+	socket.close(4001, 'enough');
+	assert.equal((await closed)[0], 4001);
 });
 
 for (const [path, what] of [
