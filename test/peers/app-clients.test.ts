@@ -1,8 +1,11 @@
 /** Common clients of HTTP/2 and of WebSocket at the port for apps, with and without TLS. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { Agent, fetch as fetchOverHttp2, request } from 'undici';
 import { findProgram, RunningPeer } from '../helpers/peer-process.ts';
 import { listenOn, stack } from '../helpers/stack.ts';
 import { tlsFiles } from '../helpers/tls-clients.ts';
@@ -84,5 +87,23 @@ for (const tls of [false, true]) {
 		const said: unknown = JSON.parse(await output(context, '/usr/bin/python3', [program, url, tls ? ca : '']));
 		const expected = { first: 'hello', large: true, pieces: 'in two pieces', subprotocol: 'chat', closed: 1000 };
 		assert.deepEqual(said, expected);
+	});
+
+	test(`undici and Node's fetch upload and download at once, ${tls ? 'by HTTP/2 over TLS' : 'by HTTP/1.1'}`, async (context) => {
+		const { port, ca } = await hubBefore(context, await counting(context), tls);
+		const connect = tls ? { ca: await readFile(ca), servername: 'localhost' } : {};
+		const dispatcher = new Agent({ allowH2: tls, connect });
+		context.after(() => dispatcher.destroy());
+		const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}/both`;
+		const body = () => Readable.from([Buffer.from(BODY), Buffer.from(BODY)]);
+		const plain = await request(url, { method: 'POST', body: body(), dispatcher });
+		assert.equal(plain.statusCode, 200);
+		assert.ok((await plain.body.text()) === `POST /both ${2 * BODY.length}\n${BODY}`);
+		const streamed = { method: 'PUT', body: Readable.toWeb(body()), duplex: 'half' } as const;
+		const fetched = tls
+			? await fetchOverHttp2(url, { ...streamed, dispatcher })
+			: await fetch(url, streamed as RequestInit);
+		assert.equal(fetched.status, 200);
+		assert.ok((await fetched.text()) === `PUT /both ${2 * BODY.length}\n${BODY}`);
 	});
 }
