@@ -1,5 +1,6 @@
 /** The schema's keys as paths (`hub.queue.max`), sections, variables and secrets: all derived from it, none listed twice. */
 import { z } from 'zod';
+import { kindOf } from './kinds.ts';
 import { schema } from './schema.ts';
 
 /** What may stand under a section: keys with a value (`undefined`) and further sections. */
@@ -16,6 +17,18 @@ export const SECRETS: readonly string[] = KEYS.filter((key) => KEYS.includes(fil
 /** Variables and the keys that they set. */
 export const VARIABLES: ReadonlyMap<string, string> = new Map(KEYS.map((key) => [variableOf(key), key]));
 
+export interface KeyDetails {
+	/** One sentence or two, in Markdown. */
+	readonly description: string;
+	/** As it would be written; undefined if there is none. */
+	readonly standard: string | readonly string[] | undefined;
+	/** The text for a value that was read. */
+	readonly write: (value: unknown) => string | readonly string[];
+}
+
+/** What is known of each key. */
+export const DETAILS: ReadonlyMap<string, KeyDetails> = new Map(detailsOf(schema, ''));
+
 export function fileForm(secret: string): string {
 	return `${secret}File`;
 }
@@ -31,10 +44,27 @@ export function variableOf(key: string): string {
 function sectionOf(object: z.ZodObject): Section {
 	return new Map(
 		Object.entries(object.shape).map(([name, value]) => {
-			const inner = value instanceof z.ZodPrefault ? value.def.innerType : value;
+			const inner = innerOf(value);
 			return [name, inner instanceof z.ZodObject ? sectionOf(inner) : undefined];
 		}),
 	);
+}
+
+/** Without what makes it optional or gives it a default. */
+function innerOf(type: z.core.$ZodType): z.core.$ZodType {
+	const wrapped = type instanceof z.ZodPrefault || type instanceof z.ZodDefault || type instanceof z.ZodOptional;
+	return wrapped ? innerOf(type.def.innerType) : type;
+}
+
+function detailsOf(object: z.ZodObject, prefix: string): [string, KeyDetails][] {
+	return Object.entries(object.shape).flatMap(([name, type]): [string, KeyDetails][] => {
+		const inner = innerOf(type);
+		const key = `${prefix}${name}`;
+		if (inner instanceof z.ZodObject) return detailsOf(inner, `${key}.`);
+		const write = kindOf(inner)?.write ?? String;
+		const standard = type instanceof z.ZodDefault ? write(type.def.defaultValue) : undefined;
+		return [[key, { description: z.globalRegistry.get(type)?.description ?? '', standard, write }]];
+	});
 }
 
 function pathsOf(section: Section, prefix: string): string[] {

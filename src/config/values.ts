@@ -1,21 +1,23 @@
 /** The kinds of values that a configuration has, each from text to what it means. Knows no keys; never repeats a secret. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { parseDuration } from '../shared/duration.ts';
+import { formatDuration, parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/errors.ts';
+import { choiceOf, type Kind, listLike, ofKind, TEXT, textLike } from './kinds.ts';
 
 /** A longer timer would fire at once in Node. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 const quoted = (text: string) => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
-function textTo<T>(parse: (text: string) => T) {
-	return z.string({ error: 'takes one value, not a list' }).transform((text, context) => {
+function textTo<T>(parse: (text: string) => T, json: Kind['json'] = TEXT, write?: Kind['write']) {
+	const type = z.string({ error: 'takes one value, not a list' }).transform((text, context) => {
 		const [value, fault] = attempt(parse, text);
 		if (value !== undefined) return value;
 		context.addIssue({ code: 'custom', message: fault });
 		return z.NEVER;
 	});
+	return ofKind(type, json, write);
 }
 
 function attempt<T>(parse: (text: string) => T, text: string): [T, undefined] | [undefined, string] {
@@ -33,22 +35,34 @@ function parseInteger(text: string, least: number, most: number, meaning: string
 	throw new UsageError(`${quoted(text)} is not ${meaning}: write a whole number from ${least} to ${most}`);
 }
 
-export const integer = (least: number, most = Number.MAX_SAFE_INTEGER) =>
-	textTo((text) => {
-		if (most < Number.MAX_SAFE_INTEGER) return parseInteger(text, least, most, 'a number in range');
-		if (/^\d{1,15}$/.test(text) && Number(text) >= least) return Number(text);
-		throw new UsageError(`${quoted(text)} is not a number in range: write a whole number from ${least} up`);
-	});
+const whole = (least: number, most?: number, word = '') => ({
+	...textLike(`\\d+${word}`, 'integer'),
+	minimum: least,
+	...(most !== undefined && { maximum: most }),
+});
 
-export const port = () => textTo((text) => parseInteger(text, 0, 65_535, 'a port'));
+export const integer = (least: number, most = Number.MAX_SAFE_INTEGER) =>
+	textTo(
+		(text) => {
+			if (most < Number.MAX_SAFE_INTEGER) return parseInteger(text, least, most, 'a number in range');
+			if (/^\d{1,15}$/.test(text) && Number(text) >= least) return Number(text);
+			throw new UsageError(`${quoted(text)} is not a number in range: write a whole number from ${least} up`);
+		},
+		whole(least, most < Number.MAX_SAFE_INTEGER ? most : undefined),
+	);
+
+export const port = () => textTo((text) => parseInteger(text, 0, 65_535, 'a port'), whole(0, 65_535));
 
 export const portOrOff = () =>
-	textTo((text) => {
-		if (text.toLowerCase() === 'off') return 'off' as const;
-		const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-		if (value <= 65_535) return value;
-		throw new UsageError(`${quoted(text)} is not a port: write a whole number from 0 to 65535, or off`);
-	});
+	textTo(
+		(text) => {
+			if (text.toLowerCase() === 'off') return 'off' as const;
+			const value = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+			if (value <= 65_535) return value;
+			throw new UsageError(`${quoted(text)} is not a port: write a whole number from 0 to 65535, or off`);
+		},
+		{ anyOf: [{ enum: ['off'] }, whole(0, 65_535, '|[Oo][Ff][Ff]')] },
+	);
 
 const YES = ['true', 'yes', 'on', '1'];
 const NO = ['false', 'no', 'off', '0'];
@@ -59,29 +73,38 @@ export function meansNo(text: string): boolean {
 }
 
 export const boolean = () =>
-	textTo((text) => {
-		const word = text.toLowerCase();
-		if (YES.includes(word) || NO.includes(word)) return YES.includes(word);
-		throw new UsageError(`${quoted(text)} is neither true nor false: write one of them`);
-	});
+	textTo(
+		(text) => {
+			const word = text.toLowerCase();
+			if (YES.includes(word) || NO.includes(word)) return YES.includes(word);
+			throw new UsageError(`${quoted(text)} is neither true nor false: write one of them`);
+		},
+		textLike([...YES, ...NO].join('|'), 'boolean'),
+	);
 
 export const oneOf = <const T extends string>(...choices: readonly T[]) =>
 	textTo((text) => {
 		const choice = choices.find((candidate) => candidate === text);
 		if (choice === undefined) throw new UsageError(`${quoted(text)} is not a choice: write ${choices.join(' or ')}`);
 		return choice;
-	});
+	}, choiceOf(choices));
 
 /** Milliseconds. */
 export const duration = (least = 0) =>
-	textTo((text) => {
-		const value = parseDuration(text);
-		if (value < least) throw new UsageError(`${quoted(text)} is too short: write at least ${least}ms`);
-		if (value > LONGEST_TIMER) throw new UsageError(`${quoted(text)} is too long: write at most 24d`);
-		return value;
-	});
+	textTo(
+		(text) => {
+			const value = parseDuration(text);
+			if (value < least) throw new UsageError(`${quoted(text)} is too short: write at least ${least}ms`);
+			if (value > LONGEST_TIMER) throw new UsageError(`${quoted(text)} is too long: write at most 24d`);
+			return value;
+		},
+		textLike('(?:\\d+(?:\\.\\d+)?(?:ms|s|m|h|d))+|\\d+(?:\\.\\d+)?', 'number'),
+		(value) => formatDuration(Number(value)),
+	);
 
 const SIZE = /^(\d+(?:\.\d+)?) ?(B|kB|KB|KiB|MB|MiB|GB|GiB|TB|TiB)?$/;
+/** Names from the largest on, for what a size is written as. */
+const BINARY = ['TiB', 'GiB', 'MiB', 'KiB'];
 const BYTES: Readonly<Record<string, number>> = {
 	B: 1,
 	kB: 1e3,
@@ -97,12 +120,21 @@ const BYTES: Readonly<Record<string, number>> = {
 
 /** Bytes. */
 export const size = () =>
-	textTo((text) => {
-		const [, amount, unit = 'B'] = SIZE.exec(text) ?? [];
-		const value = Math.round(Number(amount) * (BYTES[unit] ?? Number.NaN));
-		if (Number.isSafeInteger(value)) return value;
-		throw new UsageError(`${quoted(text)} is not a size: write 64KiB, 256MiB or 1GB (a plain number is bytes)`);
-	});
+	textTo(
+		(text) => {
+			const [, amount, unit = 'B'] = SIZE.exec(text) ?? [];
+			const value = Math.round(Number(amount) * (BYTES[unit] ?? Number.NaN));
+			if (Number.isSafeInteger(value)) return value;
+			throw new UsageError(`${quoted(text)} is not a size: write 64KiB, 256MiB or 1GB (a plain number is bytes)`);
+		},
+		textLike(SIZE.source.slice(1, -1), 'integer'),
+		(value) => formatSize(Number(value)),
+	);
+
+function formatSize(bytes: number): string {
+	const unit = BINARY.find((name) => bytes > 0 && bytes % (BYTES[name] ?? Number.NaN) === 0);
+	return unit === undefined ? String(bytes) : `${bytes / (BYTES[unit] ?? 1)}${unit}`;
+}
 
 /** What a socket can listen on: a name or an IP address, IPv6 with or without brackets. */
 export const host = () =>
@@ -183,12 +215,16 @@ export function checkUpgrade(text: string): void {
 
 /** Texts, which stay as they are written; one or more of them unless there may be none. */
 export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } = {}) =>
-	z.union([z.string(), z.array(z.string())]).transform((value, context) => {
-		const items = itemsOf(value);
-		if (items.length === 0 && !mayBeEmpty) context.addIssue({ code: 'custom', message: 'the list is empty' });
-		for (const [index, item] of items.entries()) {
-			const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
-			if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });
-		}
-		return items;
-	});
+	ofKind(
+		z.union([z.string(), z.array(z.string())]).transform((value, context) => {
+			const items = itemsOf(value);
+			if (items.length === 0 && !mayBeEmpty) context.addIssue({ code: 'custom', message: 'the list is empty' });
+			for (const [index, item] of items.entries()) {
+				const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
+				if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });
+			}
+			return items;
+		}),
+		listLike(mayBeEmpty ? 0 : 1),
+		(value) => value as readonly string[],
+	);

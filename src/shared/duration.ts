@@ -25,6 +25,12 @@ export function parseDuration(text: string): number {
 	return rounded;
 }
 
+/** As `parseDuration` would read it, in the unit that people say it in, without fractions. */
+export function formatDuration(milliseconds: number): string {
+	if (milliseconds > 0 && milliseconds % 3_600_000 === 0) return `${milliseconds / 3_600_000}h`;
+	return milliseconds % 1000 === 0 ? `${milliseconds / 1000}s` : `${milliseconds}ms`;
+}
+
 function sumOfParts(text: string): number {
 	const seen = new Set<string>();
 	let total = 0;

@@ -1,0 +1,30 @@
+/** The configuration's JSON Schema, with which editors complete and check a file. Says of each key what may be written, not what it is once read. */
+import { z } from 'zod';
+import { kindOf } from './kinds.ts';
+import { schema } from './schema.ts';
+
+/** Of the document, not a place that it is fetched from. */
+const ID = 'urn:slime:config-schema';
+
+export function jsonSchema(): Record<string, unknown> {
+	const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', override: describe });
+	return { $schema, $id: ID, title: "Slime's configuration", ...rest };
+}
+
+function describe({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: Record<string, unknown> }) {
+	const { def } = zodSchema._zod;
+	if (def.type === 'prefault') delete jsonSchema.default;
+	const wraps = def.type === 'default' || def.type === 'optional';
+	const kind = kindOf(wraps ? (def.innerType as z.core.$ZodType) : zodSchema);
+	if (kind === undefined) return;
+	const { description } = jsonSchema;
+	for (const name of Object.keys(jsonSchema)) delete jsonSchema[name];
+	Object.assign(jsonSchema, description !== undefined && { description }, kind.json);
+	if (def.type === 'default') jsonSchema.default = native(kind.write(def.defaultValue));
+}
+
+/** Numbers and booleans without quotes, as people write them. */
+function native(written: string | readonly string[]): unknown {
+	if (typeof written !== 'string') return written;
+	return /^(?:\d+|true|false)$/.test(written) ? JSON.parse(written) : written;
+}
