@@ -64,7 +64,7 @@ export function hubFamilies(hub: HubReadings, lag: Distribution): readonly Famil
 		gauge('queue_held_bytes', 'Bytes of bodies that waiting requests hold', () => hub.heldBytes),
 		histogram('queue_wait_seconds', 'In the queue, of those that were given a worker', hub.queueWait),
 		records('cancels_total', 'Requests whose work at an agent was stopped, by why', 'reason', () => hub.cancels),
-		records('replays_total', 'Requests that went on to another agent, unstarted, by why', 'reason', () => hub.replays),
+		records('replays_total', 'Requests that went on to another agent, by why', 'reason', () => hub.replays),
 		perAgent('agent_slots', 'Requests that the agent takes at a time from this hub', hub, ({ slots }) => slots),
 		perAgent('agent_slots_used', 'Requests that are at the agent', hub, ({ used }) => used),
 		perAgent('agent_paused', '1 while the agent takes nothing', hub, ({ paused }) => Number(paused)),

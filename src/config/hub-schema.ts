@@ -125,6 +125,11 @@ export const hub = z
 				"Requests in a row that an agent's upstream has to fail until others are preferred to it for a while; 0 for never.",
 			),
 		slowStart: duration().default(10_000).describe('How long others are preferred to an agent that has come back.'),
+		retryIdempotent: boolean()
+			.default(false)
+			.describe(
+				'Whether an idempotent request without a body is sent once more when its agent was lost before it answered.',
+			),
 		firstByteTimeout: duration(1)
 			.default(600_000)
 			.describe("From a request's dispatch to the first byte of its response."),

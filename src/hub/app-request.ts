@@ -84,3 +84,11 @@ export interface AppRequest {
 	 */
 	refuse(error: SlimeError, requestId: string, retryAfter?: number): void;
 }
+
+/** RFC 9110 section 9.2.2, but for TRACE, which is never served. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+/** Whether an upstream that was sent it twice would be none the worse, and all of it is here to be sent again. */
+export function isRepeatable({ method, bodiless, upgrade }: AppRequest): boolean {
+	return bodiless && upgrade === undefined && IDEMPOTENT.has(method);
+}

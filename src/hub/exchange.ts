@@ -26,6 +26,8 @@ export interface ExchangeOwner {
 	readonly timing: string | undefined;
 	/** It certainly did not start, nothing was answered, and its body is still here: it may go to another agent. */
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void;
+	/** Its tunnel is gone, nothing of a response has come, and it may have started. */
+	lost(link: AgentLink): void;
 	/** It failed before any of the response was sent. */
 	failed(error: SlimeError): void;
 	/** The response is out, or was cut. */
@@ -196,6 +198,8 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 			);
 		} else if (failure.kind === 'protocol') {
 			this.#owner.failed(new SlimeError('upstream_protocol', 'The agent sent a response that is not valid HTTP.'));
+		} else if (failure.kind === 'lost' && this.#head === null) {
+			this.#owner.lost(this.link);
 		} else {
 			this.#owner.failed(new SlimeError('agent_lost'));
 		}

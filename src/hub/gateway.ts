@@ -8,14 +8,14 @@ import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { type AgentVerdict, tunnelRequest } from '../tunnel/fields.ts';
 import type { AgentLink } from './agent-link.ts';
-import type { AppRequest, ResponseListener } from './app-request.ts';
+import { type AppRequest, isRepeatable, type ResponseListener } from './app-request.ts';
 import { type Cors, isPreflight } from './cors.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Dispatcher, Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import { type BodyOwner, HeldBytes, RequestBody } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
-import type { RequestOutcome, Statistics } from './statistics.ts';
+import type { ReplayReason, RequestOutcome, Statistics } from './statistics.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const MAX_FIELDS = 1000;
@@ -35,6 +35,8 @@ export interface GatewayOptions {
 	readonly upgrades: Upgrades;
 	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
 	readonly firstByteTimeout: number;
+	/** Whether a request may be sent once more whose agent was lost, where that does no harm. */
+	readonly retryIdempotent: boolean;
 	readonly statistics: Statistics;
 	readonly logger: Logger;
 }
@@ -177,6 +179,8 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
 	#verdict: AgentVerdict | null = null;
+	/** Its agent was lost, and it is being sent again. */
+	#repeated = false;
 	#over = false;
 	/** The app's side is over. */
 	#appClosed = false;
@@ -207,7 +211,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 		if (typeof lease === 'object') this.granted(lease);
 		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
 		else if (this.#waits) this.#wait();
-		else this.failed(new SlimeError(this.#tried ? 'busy' : lease));
+		else this.failed(new SlimeError(this.#repeated ? 'agent_lost' : this.#tried ? 'busy' : lease));
 	}
 
 	#wait(): void {
@@ -254,7 +258,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 
 	refused(code: Refusal): void {
 		this.#ticket = null;
-		this.failed(new SlimeError(code));
+		this.failed(new SlimeError(this.#repeated ? 'agent_lost' : code));
 	}
 
 	// ExchangeOwner
@@ -265,13 +269,27 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	}
 
 	notStarted(link: AgentLink, verdict: AgentVerdict | null): void {
+		if (verdict === null && !this.#over) link.refused();
+		this.#goElsewhere(link, verdict, verdict === null ? 'refused' : 'upstream');
+	}
+
+	lost(link: AgentLink): void {
+		const { retryIdempotent } = this.#gateway.options;
+		if (!retryIdempotent || this.#repeated || !isRepeatable(this.app)) {
+			this.failed(new SlimeError('agent_lost'));
+			return;
+		}
+		this.#repeated = true;
+		this.#goElsewhere(link, null, 'lost');
+	}
+
+	#goElsewhere(link: AgentLink, verdict: AgentVerdict | null, why: ReplayReason): void {
 		this.#exchange = null;
 		if (this.#over) return;
-		this.#gateway.options.statistics.replays[verdict === null ? 'refused' : 'upstream']++;
+		this.#gateway.options.statistics.replays[why]++;
 		this.#tried ??= new Set();
 		this.#tried.add(link);
 		this.#verdict = verdict;
-		if (verdict === null) link.refused();
 		this.begin();
 	}
 

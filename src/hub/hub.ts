@@ -80,6 +80,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		cors: options.cors ? new Cors(options.cors) : null,
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
+		retryIdempotent: options.retryIdempotent,
 		statistics,
 		logger,
 	});

@@ -58,6 +58,8 @@ export interface HubOptions {
 	/** See StandingOptions. */
 	readonly setAsideAfter: number;
 	readonly slowStart: number;
+	/** Whether an idempotent request without a body is sent once more when its agent was lost. */
+	readonly retryIdempotent: boolean;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
 	/** From the dispatch of a request to its response's first byte. */
 	readonly firstByteTimeout: number;
@@ -103,6 +105,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	},
 	setAsideAfter: 5,
 	slowStart: 10_000,
+	retryIdempotent: false,
 	heartbeat: { interval: 10_000, timeout: 5000 },
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,

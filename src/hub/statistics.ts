@@ -8,6 +8,8 @@ import { Histogram } from '../shared/histogram.ts';
 /** How a request ended: answered whole, cut in its middle, left by its app, or with an error of the hub's own. */
 export type RequestOutcome = 'complete' | 'cut' | 'app_gone' | ErrorCode;
 
+export type ReplayReason = keyof Statistics['replays'];
+
 export interface RequestCount {
 	/** `1xx` to `5xx`; `none` if there was no answer. */
 	readonly status: string;
@@ -42,8 +44,8 @@ export class Statistics {
 	responseBytes = 0;
 	/** Requests whose work at an agent was stopped: because their apps had gone, because no answer began in time. */
 	readonly cancels = { app_gone: 0, upstream_timeout: 0 };
-	/** Requests that had not started and went on to another agent: refused by one, or one said that its upstream was not reached. */
-	readonly replays = { refused: 0, upstream: 0 };
+	/** Requests that went on to another agent: one refused, one did not reach its upstream, one was lost (retryIdempotent). */
+	readonly replays = { refused: 0, upstream: 0, lost: 0 };
 	/** Tunnels of agents that were never here before, had left, or still had one. */
 	readonly opened = { first: 0, returned: 0, replaced: 0 };
 	/** Tunnels that ended as agreed, were lost, or showed no sign of life. */

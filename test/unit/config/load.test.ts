@@ -43,6 +43,7 @@ test('the defaults are those of the documentation', async (t) => {
 		},
 		setAsideAfter: 5,
 		slowStart: 10_000,
+		retryIdempotent: false,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
