@@ -100,7 +100,7 @@ export const hub = z
 			.describe(
 				'Port that agents connect to, and applications then cannot; 0 is any free one. Agents share hub.port if left out.',
 			),
-		trustedProxies: listOf(checkNetwork)
+		trustedProxies: listOf(checkNetwork, { mayBeEmpty: true })
 			.default([])
 			.describe(
 				'Proxies before the hub whose X-Forwarded-* and Forwarded are believed: IP addresses, CIDR blocks, `loopback`, `private`.',

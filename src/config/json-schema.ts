@@ -14,6 +14,8 @@ export function jsonSchema(): Record<string, unknown> {
 function describe({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: Record<string, unknown> }) {
 	const { def } = zodSchema._zod;
 	if (def.type === 'prefault') delete jsonSchema.default;
+	// A section whose lines are all comments.
+	if (def.type === 'object') jsonSchema.type = ['object', 'null'];
 	const wraps = def.type === 'default' || def.type === 'optional';
 	const kind = kindOf(wraps ? (def.innerType as z.core.$ZodType) : zodSchema);
 	if (kind === undefined) return;

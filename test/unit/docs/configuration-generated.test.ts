@@ -48,9 +48,11 @@ test('the JSON Schema takes every default, every way to write a value, and varia
 		const value = rest.reduceRight<unknown>((below, name) => ({ [name]: below }), standard);
 		assert.ok(validate({ [section ?? '']: value }), `${key}: ${ajv.errorsText(validate.errors)}`);
 	}
-	const ways = `hub: {port: "80", adminPort: off, bindIdentity: yes, drainTimeout: 90, slowStart: 1h30m,
-	trustedProxies: loopback, queue: {max: 0, maxBytes: 1.5 MiB, mode: "\${MODE}"}, cors: {origins: ["*"]}}
-agent: {agentID: 7, numWorker: "\${WORKERS:-2}", reportHardware: "\${REPORT}", hub: "a:1,b:2"}`;
+	const hub =
+		'port: "80", adminPort: off, bindIdentity: yes, drainTimeout: 90, slowStart: 1h30m, trustedProxies: loopback';
+	const queue = 'queue: {max: 0, maxBytes: 1.5 MiB, mode: "${MODE}"}';
+	const agent = 'agentID: 7, numWorker: "${WORKERS:-2}", reportHardware: "${REPORT}", hub: "a:1,b:2"';
+	const ways = `hub: {${hub}, ${queue}, cors: {origins: ["*"]}}\nagent: {${agent}}`;
 	assert.deepEqual(faults(ways), []);
 });
 
