@@ -1,8 +1,8 @@
 /** The routes below /api: what the hub is doing, and which tokens it does not let in. Knows JSON; how a hub does it is the hub's. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { SlimeError, UsageError } from '../shared/errors.ts';
-import { answerError, answerJson } from './answers.ts';
-import type { ApiAccess } from './api-access.ts';
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { SlimeError } from '../shared/errors.ts';
+import { answerJson } from './answers.ts';
 import type { Route } from './router.ts';
 import type { HubStatus } from './status.ts';
 
@@ -28,35 +28,23 @@ export interface ApiHub {
 	revoke(target: RevokeTarget): Promise<RevokeOutcome>;
 }
 
-export function apiRoutes(hub: ApiHub, access: ApiAccess): readonly Route[] {
+export function apiRoutes(hub: ApiHub): readonly Route[] {
 	const route = (method: Route['method'], path: string, answer: (req: IncomingMessage) => unknown): Route => ({
 		method,
 		path,
-		handle: (req, res) => answering(req, res, access, answer),
+		handle: async (req, res) => answerJson(res, await answer(req)),
 	});
 	return [
+		route('GET', '/api/openapi.json', openApi),
 		route('GET', '/api/status', () => hub.status()),
 		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
 		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
 	];
 }
 
-/** @throws what is a fault of the hub's own */
-async function answering(
-	req: IncomingMessage,
-	res: ServerResponse,
-	access: ApiAccess,
-	answer: (req: IncomingMessage) => unknown,
-): Promise<void> {
-	try {
-		access.check(req);
-		answerJson(res, await answer(req));
-	} catch (error) {
-		// What is wrong with what the client wrote is told to it.
-		if (error instanceof UsageError) answerError(res, new SlimeError('bad_request', error.message, { cause: error }));
-		else if (error instanceof SlimeError) answerError(res, error);
-		else throw error;
-	}
+/** This API's own description, which is a file of the package. */
+async function openApi(): Promise<unknown> {
+	return JSON.parse(await readFile(new URL('../../docs/openapi.json', import.meta.url), 'utf8'));
 }
 
 function revokeTarget(body: unknown): RevokeTarget {

@@ -6,10 +6,11 @@ export type Readiness = 'ready' | 'draining' | 'no agent';
 
 export function probeRoutes(readiness: () => Readiness): readonly Route[] {
 	return [
-		{ method: 'GET', path: '/healthz', handle: (_req, res) => answerText(res, 200, 'ok') },
+		{ method: 'GET', path: '/healthz', open: true, handle: (_req, res) => answerText(res, 200, 'ok') },
 		{
 			method: 'GET',
 			path: '/readyz',
+			open: true,
 			handle: (_req, res) => {
 				const state = readiness();
 				answerText(res, state === 'ready' ? 200 : 503, state);

@@ -1,55 +1,70 @@
-/** Which handler answers which request of the admin listener: a table of methods and paths. */
+/** Which handler answers which request of the admin listener: a table of methods and paths, each behind the guard or open. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SlimeError, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { AdminAccess } from './access.ts';
+import { answerError } from './answers.ts';
 
 export interface Route {
 	/** GET answers HEAD too. */
-	readonly method: 'GET' | 'POST';
+	readonly method: 'GET' | 'POST' | 'PUT';
 	/** Compared whole, without the query. */
 	readonly path: string;
-	/** Answers. What it throws is logged and answered with 500. */
+	/** Whoever reaches the listener may ask: it tells nothing. */
+	readonly open?: true;
+	/** Answers. A SlimeError or UsageError that it throws is told to the client; anything else is logged, and the answer is 500. */
 	handle(req: IncomingMessage, res: ServerResponse): void | Promise<void>;
 }
 
 export class Router {
 	readonly #byPath = new Map<string, Route[]>();
+	readonly #access: AdminAccess;
 	readonly #logger: Logger;
 
-	constructor(routes: readonly Route[], logger: Logger) {
+	constructor(routes: readonly Route[], access: AdminAccess, logger: Logger) {
 		for (const route of routes) this.#byPath.set(route.path, [...(this.#byPath.get(route.path) ?? []), route]);
+		this.#access = access;
 		this.#logger = logger;
 	}
 
 	/** Answers with what the table says, 404 and 405 included. */
 	async handle(req: IncomingMessage, res: ServerResponse): Promise<void> {
-		const routes = this.#byPath.get((req.url ?? '').split('?', 1)[0] ?? '');
-		if (routes === undefined) {
-			answerText(res, 404, 'not found');
-			return;
-		}
-		const method = req.method === 'HEAD' ? 'GET' : req.method;
-		const route = routes.find((one) => one.method === method);
-		if (route === undefined) {
-			const allow = routes.flatMap((one) => (one.method === 'GET' ? ['GET', 'HEAD'] : [one.method]));
-			answerText(res, 405, 'method not allowed', { allow: allow.join(', ') });
-			return;
-		}
+		const path = (req.url ?? '').split('?', 1)[0] ?? '';
 		try {
+			const route = this.#find(path, req.method, res);
+			if (route.open !== true) this.#access.check(req);
 			await route.handle(req, res);
 		} catch (error) {
-			this.#logger.error({ err: error, path: route.path }, 'a request of an operator failed');
-			if (res.headersSent) res.destroy();
-			else answerText(res, 500, 'failed');
+			if (res.headersSent) {
+				this.#logger.error({ err: error, path }, 'an answer to an operator broke off');
+				res.destroy();
+			} else {
+				answerError(res, this.#told(error, path));
+			}
 		}
+	}
+
+	/** @throws SlimeError `not_found` or `method_not_allowed` */
+	#find(path: string, asked: string | undefined, res: ServerResponse): Route {
+		const routes = this.#byPath.get(path);
+		if (routes === undefined) throw new SlimeError('not_found');
+		const method = asked === 'HEAD' ? 'GET' : asked;
+		const route = routes.find((one) => one.method === method);
+		if (route !== undefined) return route;
+		res.setHeader('allow', routes.flatMap((one) => (one.method === 'GET' ? ['GET', 'HEAD'] : [one.method])).join(', '));
+		throw new SlimeError('method_not_allowed');
+	}
+
+	#told(error: unknown, path: string): SlimeError {
+		if (error instanceof SlimeError) return error;
+		// What is wrong with what the client wrote.
+		if (error instanceof UsageError) return new SlimeError('bad_request', error.message, { cause: error });
+		this.#logger.error({ err: error, path }, 'a request of an operator failed');
+		return new SlimeError('internal');
 	}
 }
 
 /** @param line without its end */
-export function answerText(
-	res: ServerResponse,
-	status: number,
-	line: string,
-	headers: Readonly<Record<string, string>> = {},
-): void {
-	res.writeHead(status, { 'content-type': 'text/plain', ...headers }).end(`${line}\n`);
+export function answerText(res: ServerResponse, status: number, line: string): void {
+	res.writeHead(status, { 'content-type': 'text/plain' }).end(`${line}\n`);
 }

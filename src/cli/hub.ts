@@ -94,7 +94,7 @@ const RUN_FLAGS: readonly Flag[] = [
 		name: 'adminTokenFile',
 		value: 'FILE',
 		key: 'hub.adminTokenFile',
-		help: 'File with the token that /api of the admin listener wants',
+		help: 'File with the token that /metrics and /api of the admin listener want',
 	},
 	{
 		name: 'adminToken',

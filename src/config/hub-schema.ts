@@ -113,7 +113,9 @@ export const hub = z
 		adminPort: portOrOff().default(8081).describe('Port of the admin listener; 0 is any free one, `off` opens none.'),
 		adminToken: bearerToken()
 			.optional()
-			.describe('What whoever uses /api on the admin listener must present; needed if that is not on loopback.'),
+			.describe(
+				'What whoever uses /metrics or /api on the admin listener must present; needed if that is not on loopback.',
+			),
 		adminTokenFile: path().optional().describe('A file with the admin token.'),
 		readyNeedsAgent: boolean().default(false).describe('Whether /readyz answers 503 while no agent is connected.'),
 		stateDir: path().optional().describe('Folder where the hub keeps what must survive a restart.'),

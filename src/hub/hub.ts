@@ -1,7 +1,7 @@
 /** A hub: puts its parts together and takes them through their life. */
 import type { AddressInfo } from 'node:net';
+import { AdminAccess } from '../admin/access.ts';
 import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
-import { ApiAccess } from '../admin/api-access.ts';
 import { EventLoopLag } from '../admin/event-loop-lag.ts';
 import { metricsRoute } from '../admin/metrics-route.ts';
 import { probeRoutes, type Readiness } from '../admin/probes.ts';
@@ -118,7 +118,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		logger.error({ reason }, 'a revocation was not kept: it holds until this hub ends');
 		throw new SlimeError('internal', `Revoked, but only until this hub ends: it could not be kept (${reason}).`);
 	};
-	const access = new ApiAccess(options.adminToken, options.adminHost);
+	const access = new AdminAccess(options.adminToken, options.adminHost);
 	const status = (): HubStatus => {
 		const { slots: total, leased: used, waiting } = dispatcher.stats();
 		return {
@@ -139,14 +139,14 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const lag = new EventLoopLag();
 	const readings = readingsOf(statistics, gateway, dispatcher, acceptor);
 	const admin = new AdminServer({
-		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api, access)],
+		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api)],
+		access,
 		logger,
 	});
 	let adminPort: number | undefined;
 	try {
 		const at = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
 		adminPort = at?.port;
-		if (at) access.listensAt(at.address);
 	} catch (error) {
 		lag.stop();
 		revocations.close();
@@ -156,7 +156,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	if (adminPort !== undefined && access.off) {
 		logger.warn(
 			{ adminHost: options.adminHost },
-			'the admin listener is beyond loopback: /api is off, for slime status and slime hub revoke, until adminTokenFile is set',
+			'the admin listener is beyond loopback: /metrics and /api are off, for Prometheus, slime status and slime hub revoke, until adminTokenFile is set',
 		);
 	}
 	if (adminPort === undefined) lag.stop();

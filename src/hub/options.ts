@@ -37,7 +37,7 @@ export interface HubOptions {
 	readonly adminPort: number | 'off';
 	/** True when the admin port was chosen by the user: then a port in use is an error rather than a warning. */
 	readonly adminRequired: boolean;
-	/** Whoever presents it as Bearer may use /api on the admin listener; without one, this machine, if the listener is on loopback. */
+	/** Whoever presents it as Bearer may use /metrics and /api on the admin listener; without one, this machine, if it is on loopback. */
 	readonly adminToken?: string | undefined;
 	/** Folder in which revocations survive a restart; without one they are forgotten. The command line always gives one. */
 	readonly stateDir?: string | undefined;

@@ -1,12 +1,13 @@
 /** What a hub's admin listener tells, asked as Prometheus does. */
 import assert from 'node:assert/strict';
 import type { Hub } from '../../src/index.ts';
-import { type Answer, ask } from './stack.ts';
+import { askAdmin } from './admin-api.ts';
+import type { Answer } from './stack.ts';
 
 /** One answer of the admin listener. */
 export function admin(hub: Hub, path: string, method = 'GET'): Promise<Answer> {
 	assert.ok(hub.adminPort !== undefined, 'the hub has an admin listener');
-	return ask(hub.adminPort, path, { method });
+	return askAdmin(hub.adminPort, path, { method });
 }
 
 export class Scrape {

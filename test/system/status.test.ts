@@ -4,13 +4,11 @@ import { test } from 'node:test';
 import type { HubStatus } from '../../src/admin/status.ts';
 import { createAgent } from '../../src/index.ts';
 import { version } from '../../src/shared/version.ts';
+import { adminJson } from '../helpers/admin-api.ts';
 import { Arrivals, ask, eventually, stack, token, upstream } from '../helpers/stack.ts';
 
-async function statusOf(port: number): Promise<HubStatus> {
-	const answer = await ask(port, '/api/status');
-	assert.equal(answer.status, 200, answer.body);
-	assert.equal(answer.headers['content-type'], 'application/json');
-	return JSON.parse(answer.body);
+function statusOf(port: number): Promise<HubStatus> {
+	return adminJson(port, '/api/status');
 }
 
 test('the status shows each agent, its workers, and what waits', async (t) => {

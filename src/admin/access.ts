@@ -1,22 +1,24 @@
-/** Who may use /api on the admin listener. Knows a request's header fields and where the listener is; nothing of what is asked for. */
+/** Who may use the admin listener, but for its probes. Knows a request's header fields and where the listener is; nothing of what is asked for. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { SlimeError } from '../shared/errors.ts';
 
 const BEARER = /^bearer +/i;
+/** What browsers say of requests that no page of another site caused (Sec-Fetch-Site). */
+const OWN_SITE: ReadonlySet<unknown> = new Set([undefined, 'same-origin', 'none']);
 
 /**
  * With a token, whoever has it. Without one, programs on this machine alone: the listener has to be on loopback, and a browser that
  * was led here by a page (DNS rebinding, cross-site requests) is recognized by its Host or Origin.
  */
-export class ApiAccess {
+export class AdminAccess {
 	readonly #expected: Buffer | undefined;
 	readonly #ownHost: string;
 	/** Null until the listener is there. */
 	#address: string | null = null;
 
 	/**
-	 * @param token none opens /api to this machine, if the listener is on loopback
+	 * @param token none opens the listener to this machine, if it is on loopback
 	 * @param host the listener's, as it was configured
 	 */
 	constructor(token: string | undefined, host: string) {
@@ -37,7 +39,8 @@ export class ApiAccess {
 	/** @throws SlimeError `unauthorized` or `forbidden` */
 	check({ headers, socket }: IncomingMessage): void {
 		const { host, origin, authorization } = headers;
-		if (origin !== undefined && origin.toLowerCase() !== `http://${host ?? ''}`.toLowerCase()) {
+		const foreign = origin !== undefined && origin.toLowerCase() !== `http://${host ?? ''}`.toLowerCase();
+		if (foreign || !OWN_SITE.has(headers['sec-fetch-site'])) {
 			throw new SlimeError('forbidden', 'Pages of other sites may not ask here.');
 		}
 		if (this.#expected !== undefined) {
@@ -48,7 +51,7 @@ export class ApiAccess {
 		if (this.off || !isLoopback(socket.remoteAddress ?? '')) {
 			throw new SlimeError(
 				'forbidden',
-				'The API is off: the admin listener is beyond loopback, and has no adminToken.',
+				'Only the probes are served: the admin listener is beyond loopback, and has no adminToken.',
 			);
 		}
 		const name = hostName(host ?? '');
