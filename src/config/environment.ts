@@ -17,8 +17,16 @@ export interface Environment {
 	readonly warnings: readonly string[];
 }
 
-/** @param section only its variables, and the log's, are values here: the others are for other commands */
-export function readEnvironment(env: NodeJS.ProcessEnv, section: string, mistakes: Mistakes): Environment {
+/**
+ * @param section only its variables, and the log's, are values here: the others are for other commands
+ * @param used variables that stand in the file, which are the user's own
+ */
+export function readEnvironment(
+	env: NodeJS.ProcessEnv,
+	section: string,
+	mistakes: Mistakes,
+	used: ReadonlySet<string> = new Set(),
+): Environment {
 	const entries = new Map<string, Entry>();
 	const warnings: string[] = [];
 	for (const [variable, value] of Object.entries(env)) {
@@ -27,7 +35,7 @@ export function readEnvironment(env: NodeJS.ProcessEnv, section: string, mistake
 		if (key !== undefined && /port$/i.test(key) && SERVICE_ADDRESS.test(value)) {
 			warnings.push(`${variable} is ignored: Kubernetes set it for a service; enableServiceLinks: false stops that`);
 		} else if (key === undefined) {
-			if (SERVICE_LINK.test(variable) || SERVICE_ADDRESS.test(value)) continue;
+			if (used.has(variable) || SERVICE_LINK.test(variable) || SERVICE_ADDRESS.test(value)) continue;
 			const known = [...VARIABLES.keys(), CONFIG_VARIABLE];
 			warnings.push(`${variable} is not a variable of this program${suggestion(variable, known)}`);
 		} else if (key.startsWith(`${section}.`) || key.startsWith('log.')) {

@@ -1,6 +1,7 @@
 /** Reads the small files that a configuration consists of or names. Knows nothing of what is in them. */
 import { createReadStream, statSync } from 'node:fs';
-import { access, constants, stat } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { UsageError } from '../shared/errors.ts';
 
 const REASONS: ReadonlyMap<unknown, string> = new Map([
@@ -44,6 +45,26 @@ export async function checkReadable(path: string): Promise<void> {
 /** Whether it can be read more than once, which a pipe cannot. */
 export function isRegular(path: string): boolean {
 	return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+/** What users of this machine may do who are neither the file's owner nor of its group, as far as folders let them come to it. */
+export async function openToOthers(path: string): Promise<'read' | 'change' | undefined> {
+	// Windows has no such bits; Node makes some up.
+	if (process.platform === 'win32') return undefined;
+	try {
+		const real = await realpath(path);
+		const file = await stat(real);
+		if (!file.isFile() || (file.mode & 0o006) === 0) return undefined;
+		for (let folder = dirname(real); ; folder = dirname(folder)) {
+			if (((await stat(folder)).mode & 0o001) === 0) return undefined;
+			if (folder === dirname(folder)) break;
+		}
+		return (file.mode & 0o002) === 0 ? 'read' : 'change';
+	} catch (error) {
+		// Whoever reads the file says what is wrong with it.
+		if (codeOf(error) !== undefined) return undefined;
+		throw error;
+	}
 }
 
 export function isMissing(error: unknown): boolean {

@@ -1,5 +1,6 @@
 /** What is wrong with a configuration, and where: one line a mistake. Knows no sources and no keys. */
 import { UsageError } from '../shared/errors.ts';
+import { type Expansion, withoutHeld } from './interpolation.ts';
 
 /** Where a value came from: a flag, a variable, or a place in a file. */
 export interface Origin {
@@ -8,6 +9,8 @@ export interface Origin {
 	readonly where: string;
 	/** Offset in the file, for the order of mistakes; 0 elsewhere. */
 	readonly offset: number;
+	/** Of a value that was written with variables. */
+	readonly expansion?: Expansion | undefined;
 }
 
 /** A value as it was written: text, or a list of texts (with the origin of each) where the file has a list. */
@@ -15,6 +18,10 @@ export interface Entry {
 	readonly value: string | readonly string[];
 	readonly origin: Origin;
 	readonly items?: readonly Origin[] | undefined;
+	/** The file that a secret was read from. */
+	readonly heldBy?: string | undefined;
+	/** Why it has no value: a mistake if the value is needed. */
+	readonly fault?: { readonly origin: Origin; readonly text: string } | undefined;
 }
 
 export class Mistakes {
@@ -23,11 +30,12 @@ export class Mistakes {
 
 	/**
 	 * @param key the key's path; it is named where the origin is a place, flags and variables name themselves
-	 * @param text never holds a secret
+	 * @param text never holds a secret, but perhaps what a variable holds: that is taken out
 	 */
 	add(origin: Origin | undefined, key: string | undefined, text: string): void {
 		const subject = key === undefined || (origin && origin.source !== 'file') ? '' : `${key}: `;
-		this.#found.push({ origin, text: `${subject}${text}` });
+		const told = origin?.expansion === undefined ? text : withoutHeld(text, origin.expansion);
+		this.#found.push({ origin, text: `${subject}${told}` });
 		if (key !== undefined) this.#keys.add(key);
 	}
 

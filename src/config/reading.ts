@@ -2,9 +2,9 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
-import { checkReadable, isRegular, readText } from './files.ts';
+import { checkReadable, isRegular, openToOthers, readText } from './files.ts';
 import { fileForm, KEYS, SECRETS, variableOf } from './keys.ts';
-import { type Entry, Mistakes } from './mistakes.ts';
+import { type Entry, Mistakes, type Origin } from './mistakes.ts';
 import { type Configuration, PEM_FILES, schema } from './schema.ts';
 import { type Gathered, gather, type Sources } from './sources.ts';
 import { itemsOf } from './values.ts';
@@ -23,6 +23,7 @@ export class Reading {
 	readonly #gathered: Gathered;
 	readonly #mistakes: Mistakes;
 	readonly #rules: Rule[] = [];
+	readonly #warnings: string[];
 
 	/** @throws ConfigError if the file cannot be read */
 	static async begin(section: 'hub' | 'agent', sources: Sources): Promise<Reading> {
@@ -35,10 +36,12 @@ export class Reading {
 		this.#prefix = `${section}.`;
 		this.#gathered = gathered;
 		this.#mistakes = mistakes;
+		this.#warnings = [...gathered.warnings];
 	}
 
+	/** Sentences for the log. */
 	get warnings(): readonly string[] {
-		return this.#gathered.warnings;
+		return this.#warnings;
 	}
 
 	has(name: string): boolean {
@@ -55,17 +58,50 @@ export class Reading {
 
 	/** Makes paths absolute, puts secrets in the place of the files that hold them, and looks whether the others can be read. */
 	async openFiles(): Promise<void> {
+		this.#judgeVariables();
 		for (const key of KEYS) {
 			const entry = this.#entries.get(key);
 			if (!entry || typeof entry.value !== 'string' || !key.startsWith(this.#prefix)) continue;
 			const secret = SECRETS.find((candidate) => fileForm(candidate) === key);
 			if (secret === undefined && !PEM_FILES.has(key) && !key.endsWith('.stateDir')) continue;
 			const path = this.#absolute(entry.value, entry);
-			await this.#adding(entry, key, async () => {
-				if (secret !== undefined) this.#entries.set(secret, { ...entry, value: await readSecret(path) });
+			await this.#adding(entry, key, path, async () => {
+				if (secret !== undefined) this.#entries.set(secret, { ...entry, value: await readSecret(path), heldBy: path });
 				if (PEM_FILES.has(key)) await checkReadable(path);
+				if (secret !== undefined || key.endsWith('.tlsKey')) await this.#warnIfOpen(path, entry, key);
 			});
 			this.#entries.set(key, { ...entry, value: path });
+		}
+		await this.#warnOfFile();
+	}
+
+	/** Values without their variables are mistakes of this section, and none of another's, which may be for another machine. */
+	#judgeVariables(): void {
+		for (const [key, { fault }] of [...this.#entries]) {
+			if (fault === undefined) continue;
+			this.#entries.delete(key);
+			if (key.startsWith(this.#prefix) || key.startsWith('log.')) this.#mistakes.add(fault.origin, key, fault.text);
+		}
+	}
+
+	async #warnIfOpen(path: string, { origin }: Entry, key: string): Promise<void> {
+		const may = await openToOthers(path);
+		if (may === undefined) return;
+		const shown = origin.expansion?.written ?? path;
+		this.#warnings.push(`${origin.where}: ${key}: every user of this machine can ${may} ${shown}; chmod o= it`);
+	}
+
+	/** The configuration's own file: to be read by few if it holds a secret, and to be changed by few. */
+	async #warnOfFile(): Promise<void> {
+		const { file } = this.#gathered;
+		const may = file === undefined ? undefined : await openToOthers(file);
+		if (may === undefined) return;
+		const secret = [...this.#entries].find(([key, entry]) => holdsSecret(key, entry));
+		if (may === 'change') this.#warnings.push(`${file}: every user of this machine can change it; chmod o= it`);
+		else if (secret) {
+			const [key, { origin }] = secret;
+			const remedy = `chmod o= it, or put the secret in a file of its own`;
+			this.#warnings.push(`${origin.where}: ${key}: every user of this machine can read it; ${remedy}`);
 		}
 	}
 
@@ -116,9 +152,10 @@ export class Reading {
 		} catch (error) {
 			if (!(error instanceof UsageError)) throw error;
 			const { message } = error;
-			const name = names.find((candidate) => message.startsWith(`${file(candidate)}: `)) ?? names[0];
+			const name = names.find((candidate) => message.startsWith(`${file(candidate)}: `)) ?? names[0] ?? '';
 			const key = this.#prefix + name;
-			this.#mistakes.add(this.#entries.get(key)?.origin, key, message);
+			const origin = this.#entries.get(key)?.origin;
+			this.#mistakes.add(origin, key, asWritten(message, file(name), origin));
 		}
 	}
 
@@ -175,12 +212,12 @@ export class Reading {
 		this.#mistakes.add(entry?.items?.[last] ?? entry?.origin, key, issue.message);
 	}
 
-	async #adding(entry: Entry, key: string, step: () => Promise<void>): Promise<void> {
+	async #adding(entry: Entry, key: string, path: string, step: () => Promise<void>): Promise<void> {
 		try {
 			await step();
 		} catch (error) {
 			if (!(error instanceof UsageError)) throw error;
-			this.#mistakes.add(entry.origin, key, error.message);
+			this.#mistakes.add(entry.origin, key, asWritten(error.message, path, entry.origin));
 		}
 	}
 
@@ -192,6 +229,20 @@ export class Reading {
 	get #entries(): Map<string, Entry> {
 		return this.#gathered.entries;
 	}
+}
+
+/** A sentence about a file, under the name that it has in the configuration if that is written with variables. */
+function asWritten(sentence: string, path: string | undefined, origin: Origin | undefined): string {
+	const written = origin?.expansion?.written;
+	return path === undefined || written === undefined ? sentence : sentence.replaceAll(path, () => written);
+}
+
+/** Whether a value in the file itself, and no variable, is or has a secret. */
+function holdsSecret(key: string, { value, origin, items, heldBy }: Entry): boolean {
+	if (origin.source !== 'file' || heldBy !== undefined) return false;
+	if (SECRETS.includes(key)) return origin.expansion === undefined;
+	if (key !== 'agent.hub' && key !== 'agent.upstream') return false;
+	return itemsOf(value).some((item, index) => item.includes('@') && (items?.[index] ?? origin).expansion === undefined);
 }
 
 /** Editors and echo end a file with a line break that is not part of the secret. */

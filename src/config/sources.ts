@@ -25,6 +25,8 @@ export interface Sources {
 export interface Gathered {
 	readonly entries: Map<string, Entry>;
 	readonly warnings: readonly string[];
+	/** Undefined without one. */
+	readonly file: string | undefined;
 	/** What paths in the file are relative to. */
 	readonly directory: string;
 	/** Where a mistake about something missing from a section is shown; undefined without a file. */
@@ -50,12 +52,13 @@ export async function gather(section: string, sources: Sources, mistakes: Mistak
 	for (const [key, { flag, value }] of sources.flags) {
 		flags.set(key, { value, origin: { source: 'flag', where: flag, offset: 0 } });
 	}
-	const environment = readEnvironment(sources.env, section, mistakes);
 	const file = await readFile(sources, mistakes);
+	const environment = readEnvironment(sources.env, section, mistakes, file?.yaml.variables);
 	const layers = [file?.yaml.entries ?? new Map<string, Entry>(), environment.entries, flags];
 	return {
 		entries: merge(layers, mistakes),
 		warnings: environment.warnings,
+		file: file?.path,
 		directory: file ? dirname(file.path) : '.',
 		sectionOrigin: (name) => file?.yaml.sectionOrigin(name),
 	};
@@ -93,7 +96,7 @@ async function readFile(sources: Sources, mistakes: Mistakes): Promise<ConfigFil
 		mistakes.raise();
 	});
 	if (text === undefined) return undefined;
-	const yaml = readYaml(text, path, mistakes);
+	const yaml = readYaml(text, path, mistakes, sources.env);
 	if (yaml.broken) mistakes.raise();
 	return { path, yaml };
 }

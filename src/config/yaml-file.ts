@@ -16,6 +16,7 @@ import {
 	type YAMLSeq,
 } from 'yaml';
 import { suggestion } from './closest.ts';
+import { expand } from './interpolation.ts';
 import { ROOT, type Section } from './keys.ts';
 import type { Entry, Mistakes, Origin } from './mistakes.ts';
 import { spellings } from './spellings.ts';
@@ -29,13 +30,18 @@ export interface YamlFile {
 	readonly entries: ReadonlyMap<string, Entry>;
 	/** The text is not YAML, so that there are no entries. */
 	readonly broken: boolean;
+	/** Variables that values were written with. */
+	readonly variables: ReadonlySet<string>;
 	/** Where a section begins, for mistakes about what it lacks; the beginning of the file if it is not there. */
 	sectionOrigin(name: string): Origin;
 }
 
-/** @param file how the user named it, for the mistakes' positions */
-export function readYaml(text: string, file: string, mistakes: Mistakes): YamlFile {
-	return new YamlReader(text, file, mistakes).read();
+/**
+ * @param file how the user named it, for the mistakes' positions
+ * @param env what `${NAME}` in a value stands for
+ */
+export function readYaml(text: string, file: string, mistakes: Mistakes, env: NodeJS.ProcessEnv = {}): YamlFile {
+	return new YamlReader(text, file, mistakes, env).read();
 }
 
 /** The key of a section that was written in one of its spellings; what was written if there is none. */
@@ -49,6 +55,8 @@ class YamlReader {
 	readonly #text: string;
 	readonly #file: string;
 	readonly #mistakes: Mistakes;
+	readonly #env: NodeJS.ProcessEnv;
+	readonly #variables = new Set<string>();
 	readonly #lines = new LineCounter();
 	readonly #entries = new Map<string, Entry>();
 	readonly #sections = new Map<string, Origin>();
@@ -56,10 +64,11 @@ class YamlReader {
 	#broken = false;
 	#aliases = 0;
 
-	constructor(text: string, file: string, mistakes: Mistakes) {
+	constructor(text: string, file: string, mistakes: Mistakes, env: NodeJS.ProcessEnv) {
 		this.#text = text;
 		this.#file = file;
 		this.#mistakes = mistakes;
+		this.#env = env;
 	}
 
 	read(): YamlFile {
@@ -70,6 +79,7 @@ class YamlReader {
 		return {
 			entries: this.#entries,
 			broken: this.#broken,
+			variables: this.#variables,
 			sectionOrigin: (name) => this.#sections.get(name) ?? this.#at(0),
 		};
 	}
@@ -135,7 +145,7 @@ class YamlReader {
 		} else if (isScalar(node) && this.#runsOn(node)) {
 			this.#refuse(written, key, 'goes on in the next line; put a space after each key and its colon, or use quotes');
 		} else if (isScalar(node)) {
-			this.#entries.set(key, { value: String(node.value), origin: this.#of(written) });
+			this.#entries.set(key, this.#expanded(node, this.#of(written)));
 		} else if (isSeq(node)) {
 			this.#readList(node, this.#of(written), key);
 		} else {
@@ -146,6 +156,7 @@ class YamlReader {
 	#readList(list: YAMLSeq, origin: Origin, key: string): void {
 		const values: string[] = [];
 		const items: Origin[] = [];
+		let fault: Entry['fault'];
 		for (const written of list.items as Node[]) {
 			const node = this.#resolved(written, key);
 			if (!node) return;
@@ -153,10 +164,20 @@ class YamlReader {
 				this.#refuse(written, key, 'an item of the list is not a text');
 				return;
 			}
-			values.push(String(node.value));
-			items.push(this.#of(written));
+			const item = this.#expanded(node, this.#of(written));
+			fault ??= item.fault;
+			values.push(item.value);
+			items.push(item.origin);
 		}
-		this.#entries.set(key, { value: values, origin, items });
+		this.#entries.set(key, { value: values, origin, items, fault });
+	}
+
+	#expanded({ value }: Scalar, origin: Origin): Entry & { readonly value: string } {
+		const expanded = expand(String(value), this.#env);
+		if (expanded.fault !== undefined) return { value: '', origin, fault: { origin, text: expanded.fault } };
+		const { text, expansion } = expanded;
+		for (const name of expansion?.names ?? []) this.#variables.add(name);
+		return { value: text, origin: expansion ? { ...origin, expansion } : origin };
 	}
 
 	/** @returns undefined after adding a mistake */
