@@ -41,6 +41,8 @@ export interface Hub {
 	readonly waiting: number;
 	/** Requests that hold a worker. */
 	readonly leased: number;
+	/** Workers that could take a request now; one that is still stopping after a cancel is neither held nor free. */
+	readonly free: number;
 	/** Connections that the hub ended for what they did not do, by the phase that they were in. */
 	readonly ended: Readonly<EndedCounts>;
 	/** Tokens that are not let in, oldest first. */
@@ -191,6 +193,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		},
 		get leased() {
 			return dispatcher.stats().leased;
+		},
+		get free() {
+			const { slots, leased } = dispatcher.stats();
+			return slots - leased;
 		},
 		get ended() {
 			return listeners.ended.counts;

@@ -58,7 +58,8 @@ export class LogSink {
 /** For requests that are to wait for a worker. */
 export const WAITS: Readonly<Record<string, string>> = { 'slime-block': '1' };
 
-const EVENTUALLY_MS = 10_000;
+/** Generous: it tells what never happens from a slow machine. */
+const EVENTUALLY_MS = 30_000;
 
 /** Waits for what has no event of its own. */
 export async function eventually(what: string, holds: () => boolean, within = EVENTUALLY_MS): Promise<void> {
@@ -67,6 +68,11 @@ export async function eventually(what: string, holds: () => boolean, within = EV
 		if (performance.now() > deadline) assert.fail(`never happened: ${what}`);
 		await sleep(2);
 	}
+}
+
+/** Waits until no request holds a worker and there is one that could take another. */
+export function workerFree(hub: Hub): Promise<void> {
+	return eventually('a worker is free', () => hub.leased === 0 && hub.free > 0);
 }
 
 export interface Upstream {

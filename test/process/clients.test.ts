@@ -7,7 +7,7 @@ import { WebSocket } from 'ws';
 import { startDemoUpstream } from '../../src/cli/demo-upstream.ts';
 import type { GivenHubOptions } from '../../src/index.ts';
 import { talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { Arrivals, eventually, type Stack, stack, upstream } from '../helpers/stack.ts';
+import { Arrivals, type Stack, stack, upstream, workerFree } from '../helpers/stack.ts';
 import { echoService } from '../helpers/websocket.ts';
 
 const QUESTION = { model: 'slime-demo', messages: [{ role: 'user' as const, content: 'Hello' }] };
@@ -63,7 +63,7 @@ test('a stream that the OpenAI SDK aborts ends at the upstream, and frees the wo
 	}
 	await stopped;
 	assert.equal(service.writableFinished, false);
-	await eventually('the worker is free', () => whole.hub.leased === 0);
+	await workerFree(whole.hub);
 });
 
 test('the app password is good as the api key of the OpenAI SDK', async (context) => {
@@ -111,7 +111,7 @@ test('fetch reads events one by one, and its abort ends the work of the upstream
 	abort.abort();
 	await assert.rejects(reader.read(), { name: 'AbortError' });
 	await stopped;
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('fetch gets an error, not an end, when the upstream breaks in the middle', async (context) => {
@@ -157,5 +157,5 @@ test('ws opens a WebSocket with the api key, talks and closes it', async (contex
 	}
 	socket.close(1000, 'done');
 	assert.equal((await once(socket, 'close'))[0], 1000);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });

@@ -1,7 +1,7 @@
 /** An app that goes away stops the upstream's work, wherever its request is, and frees the slot. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Arrivals, ask, eventually, RawClient, stack, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, eventually, RawClient, stack, upstream, workerFree } from '../helpers/stack.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const CHUNKED = 'Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n';
@@ -30,7 +30,7 @@ for (const [what, request] of Object.entries({
 				await eventually('the upstream saw its connection close', () => service.active === 0);
 				// 100 ms by contract; the rest is for a busy machine.
 				assert.ok(performance.now() - began < 1000);
-				await eventually('the slot is free', () => hub.leased === 0);
+				await workerFree(hub);
 				void arrivals.next().then(([, next]) => next.end('next'));
 				// It may have to wait for the moment until the agent says that its worker has stopped.
 				const headers = { 'slime-block': '1' };
@@ -58,7 +58,7 @@ for (const [what, request] of Object.entries({
 		await eventually('nobody waits', () => hub.waiting === 0);
 		res.end('1');
 		await first;
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 		assert.equal(service.served, 1);
 	});
 }

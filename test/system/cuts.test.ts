@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { eventually, RawClient, rawUpstream, stack } from '../helpers/stack.ts';
+import { eventually, RawClient, rawUpstream, stack, workerFree } from '../helpers/stack.ts';
 
 const HEADS = {
 	chunked: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
@@ -28,7 +28,7 @@ async function halfway(t: TestContext, head: string, request: string, fault: Fau
 	else if (fault === 'agent killed') await agent.close();
 	else await hub.close();
 	await client.all();
-	await eventually('the slot is free', () => hub.leased === 0);
+	await workerFree(hub);
 	return client;
 }
 
@@ -68,7 +68,7 @@ test('an HTTP/1.0 app that has not read what came before its response was cut ge
 	client.send('GET / HTTP/1.0\r\nHost: a\r\n\r\n');
 	await eventually('everybody waits for the app', () => (service?.bytesWritten ?? 0) > 1024 * 1024);
 	service?.resetAndDestroy();
-	await eventually('the slot is free', () => hub.leased === 0);
+	await workerFree(hub);
 	client.socket.resume();
 	await client.all();
 	assert.equal(client.ended, 'reset');

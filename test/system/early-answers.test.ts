@@ -5,7 +5,7 @@ import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { constants } from 'node:http2';
 import { test } from 'node:test';
 import { protocolUpstream } from '../helpers/protocol-upstream.ts';
-import { ask, eventually, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
+import { ask, eventually, RawClient, readAnswer, stack, upstream, workerFree } from '../helpers/stack.ts';
 
 const MiB = 1024 * 1024;
 const BLOCK = { 'slime-block': '1' };
@@ -34,7 +34,7 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
 		const [res] = (await answered) as [IncomingMessage];
 		const answer = await readAnswer(res);
 		assert.deepEqual([answer.status, answer.body], [413, 'too large']);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 		assert.equal((await ask(port, '/next', { headers: BLOCK })).body, 'next');
 		assert.equal(service.served, 2);
 	});
@@ -52,7 +52,7 @@ test('what is left of an upload that was answered early is never taken for a req
 	const client = await RawClient.open(t, port);
 	client.send(`POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${'x'.repeat(1000)}`);
 	await client.sees('answer to /first');
-	await eventually('the slot is free', () => hub.leased === 0);
+	await workerFree(hub);
 	client.send(inside.repeat(Math.ceil(length / inside.length)).slice(0, length - 1000));
 	// The connection either goes on behind the body or has ended; it never serves what was in it.
 	client.send('GET /second HTTP/1.1\r\nHost: a\r\nSlime-Block: 1\r\n\r\n');

@@ -12,6 +12,7 @@ import {
 	rawUpstream,
 	stack,
 	upstream,
+	workerFree,
 } from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
@@ -79,7 +80,7 @@ for (const [what, bytes] of Object.entries({
 		const { port, hub } = await stack(t, [address]);
 		assertError(await ask(port), 502, 'upstream_protocol');
 		good = true;
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 		assert.equal((await ask(port)).body, 'ok');
 	});
 }
@@ -142,7 +143,7 @@ test('a response later than the hub allows is 504 upstream_timeout, and the upst
 	const { port, hub } = await stack(t, [service.address], { hub: { firstByteTimeout: 200 } });
 	assertError(await ask(port), 504, 'upstream_timeout');
 	await eventually('the upstream saw the connection close', () => service.active === 0);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('a response later than the agent allows is 504 upstream_timeout, and the upstream stops', async (t) => {
@@ -151,7 +152,7 @@ test('a response later than the agent allows is 504 upstream_timeout, and the up
 	const { port, hub } = await stack(t, [service.address], { agent: { firstByteTimeout: 500 } });
 	assertError(await ask(port), 504, 'upstream_timeout');
 	await eventually('the upstream saw the connection close', () => service.active === 0);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('while draining, open connections get 503 draining and what is under way finishes', async (t) => {

@@ -22,7 +22,7 @@ import {
 import { writeCertificates } from '../helpers/certificates.ts';
 import { type GrpcService, grpcService, MOST_BYTES } from '../helpers/grpc-service.ts';
 import { h2Ask, h2Connect } from '../helpers/h2-app.ts';
-import { eventually, type Stack, stack } from '../helpers/stack.ts';
+import { type Stack, stack, workerFree } from '../helpers/stack.ts';
 
 const same = (message: Buffer) => message;
 const path = (name: string) => `/test.Service/${name}`;
@@ -201,7 +201,7 @@ for (const route of ['h2c', 'tls'] as const) {
 		assert.equal(late.end.code, status.DEADLINE_EXCEEDED);
 		const left = await service.cancelled();
 		assert.ok(left > 0 && left <= 1000, `the upstream knew the deadline: ${left} ms were left`);
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 
 		const call = client.makeServerStreamRequest(path('Hang'), same, same, Buffer.from('x'));
 		const ended = statusOf(call);
@@ -209,7 +209,7 @@ for (const route of ['h2c', 'tls'] as const) {
 		call.cancel();
 		assert.equal((await ended).code, status.CANCELLED);
 		assert.equal(await service.cancelled(), Number.POSITIVE_INFINITY);
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 		assert.equal(String((await unary(client, 'Unary', Buffer.from('after'))).body), 'after');
 	});
 }

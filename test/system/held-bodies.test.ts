@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { test } from 'node:test';
-import { Arrivals, ask, assertError, eventually, readAnswer, stack, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, assertError, eventually, readAnswer, stack, upstream, workerFree } from '../helpers/stack.ts';
 
 const MiB = 1024 * 1024;
 
@@ -78,5 +78,5 @@ test('past queue.maxBytes apps whose requests wait are paused, not failed, and a
 	}
 	for (const answer of await Promise.all(answers))
 		assert.equal(`${answer.status} ${answer.body}`, `200 ${body.length}`);
-	await eventually('the slot is free', () => hub.leased === 0);
+	await workerFree(hub);
 });

@@ -11,7 +11,17 @@ import { join as joinPath } from 'node:path';
 import { test } from 'node:test';
 import { writeCertificates } from '../helpers/certificates.ts';
 import { h2Answer, h2Ask, h2Connect } from '../helpers/h2-app.ts';
-import { Arrivals, ask, assertError, eventually, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
+import {
+	Arrivals,
+	ask,
+	assertError,
+	eventually,
+	RawClient,
+	readAnswer,
+	stack,
+	upstream,
+	workerFree,
+} from '../helpers/stack.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
@@ -152,7 +162,7 @@ for (const when of ['before the response', 'in the middle of the response'] as c
 		const stopped = once(res, 'close');
 		stream.close(NGHTTP2_CANCEL);
 		await stopped;
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 		const next = h2Ask(session, '/', { headers: { 'slime-block': '1' } });
 		(await arrivals.next())[1].end('served');
 		assert.equal((await next).body, 'served');

@@ -14,6 +14,7 @@ import {
 	readAnswer,
 	stack,
 	upstream,
+	workerFree,
 } from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
@@ -157,7 +158,7 @@ test('a body that turns out malformed is answered 400 if nothing was answered ye
 		assert.equal(text.split('HTTP/1.1').length, 2);
 		await stopped;
 	}
-	await eventually('all slots are free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('HTTP/1.0 with Transfer-Encoding, other versions and hosts that are none are refused', async (t) => {

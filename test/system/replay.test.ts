@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { ErrorCode, Flag, FrameType } from '../../src/h2/protocol.ts';
 import { frame, OK, type RawFrame, type RawPeer, uint32 } from '../helpers/h2-peer.ts';
 import { cut, rawAgent } from '../helpers/raw-tunnels.ts';
-import { Arrivals, ask, assertError, eventually, readAnswer, stack, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, assertError, eventually, readAnswer, stack, upstream, workerFree } from '../helpers/stack.ts';
 
 /** Ends a test that waits for what never comes. */
 const LIMIT = { timeout: 60_000 };
@@ -80,7 +80,7 @@ for (const [how, refuse] of Object.entries(refusals)) {
 			assert.ok(kept.bodies[0]?.equals(body), `${kept.bodies[0]?.length} bytes, or others`);
 			assert.equal(kept.requests[0]?.url, '/whole?');
 			assert.equal(kept.requests[0]?.headers['x-kept'], 'as it was');
-			await eventually('all slots are free', () => scene.hub.leased === 0);
+			await workerFree(scene.hub);
 		});
 	}
 }
@@ -155,7 +155,7 @@ for (const [how, lose] of Object.entries(losses)) {
 				assertError(await answer, 502, 'agent_lost');
 				assert.equal(service.served, 0);
 				assert.equal(raw.of(FrameType.HEADERS).length, 1);
-				await eventually('the slot is free', () => scene.hub.leased === 0);
+				await workerFree(scene.hub);
 				assert.equal((await ask(scene.port)).body, 'next');
 				assert.equal(service.served, 1);
 			},

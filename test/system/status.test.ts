@@ -5,7 +5,7 @@ import type { HubStatus } from '../../src/admin/status.ts';
 import { createAgent } from '../../src/index.ts';
 import { version } from '../../src/shared/version.ts';
 import { adminJson } from '../helpers/admin-api.ts';
-import { Arrivals, ask, eventually, stack, token, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, eventually, stack, token, upstream, workerFree } from '../helpers/stack.ts';
 
 function statusOf(port: number): Promise<HubStatus> {
 	return adminJson(port, '/api/status');
@@ -55,7 +55,7 @@ test('the status shows each agent, its workers, and what waits', async (t) => {
 	for (const [, res] of [...taken]) res.end();
 	(await arrivals.next())[1].end();
 	await Promise.all(answers);
-	await eventually('all are free again', () => hub.leased === 0);
+	await workerFree(hub);
 	assert.deepEqual((await statusOf(admin)).slots, { total: 3, used: 0, concurrent: 50 });
 });
 

@@ -6,7 +6,7 @@ import { Session } from '../../src/h2/session.ts';
 import type { Stream } from '../../src/h2/stream.ts';
 import { parseHubAddress } from '../../src/tunnel/address.ts';
 import { dialTunnel } from '../../src/tunnel/dial.ts';
-import { Arrivals, eventually, RawClient, rawUpstream, stack, token, upstream } from '../helpers/stack.ts';
+import { Arrivals, eventually, RawClient, rawUpstream, stack, token, upstream, workerFree } from '../helpers/stack.ts';
 import { ACCEPT, handshake, KEY, switching, webSocketService } from '../helpers/websocket.ts';
 
 const OFFER = 'Connection: Upgrade\r\nUpgrade: own/2\r\n';
@@ -37,7 +37,7 @@ test('a protocol that hub.upgrades names is switched to and passes both ways', a
 	client.socket.end();
 	await client.all();
 	assert.equal(client.ended, 'fin');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('of several offers the first that is served is taken, in one field or in several', async (t) => {
@@ -177,7 +177,7 @@ test('an agent that does not announce extended CONNECT is not asked for an upgra
 		next.send(handshake());
 		await next.sees('101 Switching Protocols');
 		next.socket.destroy();
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 	}
 });
 

@@ -6,7 +6,17 @@ import { constants } from 'node:http2';
 import { createServer as createTcpServer } from 'node:net';
 import { test } from 'node:test';
 import { KINDS, protocolUpstream, type Req, type Res } from '../helpers/protocol-upstream.ts';
-import { ask, assertError, eventually, listenOn, RawClient, readAnswer, stack, upstream } from '../helpers/stack.ts';
+import {
+	ask,
+	assertError,
+	eventually,
+	listenOn,
+	RawClient,
+	readAnswer,
+	stack,
+	upstream,
+	workerFree,
+} from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
 
@@ -109,7 +119,7 @@ for (const kind of KINDS) {
 			}
 			client.socket.destroy();
 			await eventually('the upstream saw the end', () => service.active === 0);
-			await eventually('the slot is free', () => hub.leased === 0);
+			await workerFree(hub);
 			const answer = ask(port, '/', { headers: BLOCK });
 			(await next())[1].end('next');
 			assert.equal((await answer).body, 'next');
@@ -129,7 +139,7 @@ for (const kind of KINDS) {
 		if ('stream' in res) res.stream.close(8);
 		else res.destroy();
 		assert.match(await client.all(), /\r\n4\r\nhalf\r\n$/);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 	});
 
 	test(`${kind}: an upstream whose connection is cut in the middle of a response cuts it`, {
@@ -146,7 +156,7 @@ for (const kind of KINDS) {
 		if ('stream' in req) req.stream.session?.destroy();
 		else req.socket.destroy();
 		assert.match(await client.all(), /\r\n4\r\nhalf\r\n$/);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 		const answer = ask(port, '/', { headers: BLOCK });
 		(await next())[1].end('next');
 		assert.equal((await answer).body, 'next');
@@ -165,7 +175,7 @@ for (const kind of KINDS) {
 		client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(200_000)}`);
 		await client.sees('too large');
 		assert.match(client.received, /^HTTP\/1\.1 413 /);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 		assert.equal((await ask(port, '/', { headers: BLOCK })).body, 'too large');
 	});
 
@@ -177,7 +187,7 @@ for (const kind of KINDS) {
 		const { port, hub } = await stack(t, [service.address], { agent: { ca: service.ca, firstByteTimeout: 500 } });
 		assertError(await ask(port), 504, 'upstream_timeout');
 		await eventually('the upstream saw the end', () => service.active === 0);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 	});
 }
 
@@ -195,7 +205,7 @@ for (const scheme of ['h2c', 'https'] as const) {
 		assertError(await ask(port), 502, 'upstream_unreachable');
 		// Its heartbeat would find out in 15 s.
 		assert.ok(performance.now() - began < 8000);
-		await eventually('the slot is free', () => hub.leased === 0);
+		await workerFree(hub);
 	});
 }
 
@@ -240,7 +250,7 @@ for (const kind of ['h2c', 'https with h2'] as const) {
 		}
 		assert.ok(refusing.served > 0);
 		assert.equal(service.served, 6);
-		await eventually('the slots are free', () => hub.leased === 0);
+		await workerFree(hub);
 	});
 
 	test(`${kind}: a request whose stream the upstream resets may have started: 502, not sent twice`, {
@@ -253,7 +263,7 @@ for (const kind of ['h2c', 'https with h2'] as const) {
 		for (let i = 0; i < 2; i++) await join(service.address, { ca: service.ca });
 		assertError(await ask(port, '/', { method: 'POST', body: 'x', headers: BLOCK }), 502, 'upstream_unreachable');
 		assert.equal(service.served, 1);
-		await eventually('the slots are free', () => hub.leased === 0);
+		await workerFree(hub);
 	});
 }
 
@@ -262,5 +272,5 @@ test('an h2c upstream that speaks HTTP/1.1 is 502 upstream_unreachable', { timeo
 	const { port, hub } = await stack(t, [`h2c://${service.address}`]);
 	for (let i = 0; i < 2; i++) assertError(await ask(port, '/', { headers: BLOCK }), 502, 'upstream_unreachable');
 	assert.equal(service.served, 0);
-	await eventually('the slot is free', () => hub.leased === 0);
+	await workerFree(hub);
 });

@@ -20,6 +20,7 @@ import {
 	readAnswer,
 	stack,
 	upstream,
+	workerFree,
 } from '../helpers/stack.ts';
 
 async function folder(t: TestContext): Promise<string> {
@@ -165,5 +166,5 @@ test('a request whose first agent has an unreachable upstream is served by anoth
 		assert.equal(answer.status, 200, answer.body.slice(0, 200));
 		assert.equal(answer.body, body);
 	}
-	await eventually('all slots are free', () => hub.leased === 0);
+	await workerFree(hub);
 });

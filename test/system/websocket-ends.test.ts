@@ -13,6 +13,7 @@ import {
 	type Stack,
 	stack,
 	upstream,
+	workerFree,
 } from '../helpers/stack.ts';
 import {
 	closing,
@@ -78,7 +79,7 @@ test('an app that ends its direction still gets all that the upstream has to say
 	far.end('the answer');
 	assert.match(await client.all(), /and still the answer$/);
 	assert.equal(client.ended, 'fin');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an upstream that ends its direction still gets all that the app has to say', async (t) => {
@@ -94,7 +95,7 @@ test('an upstream that ends its direction still gets all that the app has to say
 	client.socket.end(' and one');
 	await eventually('the upstream sees the end', () => state.ended === 'fin');
 	assert.equal(state.text, 'one more and one');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('a WebSocket whose upstream is cut breaks at the app, and does not end', async (t) => {
@@ -104,7 +105,7 @@ test('a WebSocket whose upstream is cut breaks at the app, and does not end', as
 	far.resetAndDestroy();
 	await client.all();
 	assert.equal(client.ended, 'reset');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an app that is cut breaks the WebSocket at the upstream, at once', async (t) => {
@@ -112,7 +113,7 @@ test('an app that is cut breaks the WebSocket at the upstream, at once', async (
 	const state = receiving(far);
 	client.socket.resetAndDestroy();
 	await eventually('the upstream sees the break', () => state.ended === 'reset');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an app whose reset comes after its end is missed with the next bytes for it', async (t) => {
@@ -124,7 +125,7 @@ test('an app whose reset comes after its end is missed with the next bytes for i
 	const sending = setInterval(() => far.write('more'), 5);
 	t.after(() => clearInterval(sending));
 	await eventually('the upstream sees the break', () => far.destroyed);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an upstream that has ended in order and then refuses what comes ends the WebSocket', async (t) => {
@@ -136,7 +137,7 @@ test('an upstream that has ended in order and then refuses what comes ends the W
 	far.destroy();
 	const sending = setInterval(() => client.send('more'), 5);
 	t.after(() => clearInterval(sending));
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 	await eventually('the connection of the app ends', () => client.socket.destroyed);
 });
 
@@ -147,12 +148,12 @@ test('ws sees 1006 when the other end is cut, in both directions', async (t) => 
 	const broken = closing(first);
 	(await service.next()).terminate();
 	assert.equal(await broken, '1006 ');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 	const second = await openWebSocket(t, port);
 	const told = closing(await service.next());
 	second.terminate();
 	assert.equal(await told, '1006 ');
-	await eventually('the worker is free again', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('a WebSocket breaks at both ends when its agent is lost', async (t) => {
@@ -182,7 +183,7 @@ test('an app that leaves before the upstream has switched ends the handshake the
 		await eventually('the handshake arrives', () => far !== undefined);
 		leave(client.socket);
 		await eventually('its connection is closed', () => far?.destroyed === true);
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 	}
 });
 

@@ -19,7 +19,7 @@ import { join as joinPath } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { writeCertificates } from '../helpers/certificates.ts';
 import { h2Answer, h2Connect } from '../helpers/h2-app.ts';
-import { ask, eventually, listenOn, RawClient, stack } from '../helpers/stack.ts';
+import { ask, eventually, listenOn, RawClient, stack, workerFree } from '../helpers/stack.ts';
 import { echoService, handshake, message, openRaw, openWebSocket, webSocketService } from '../helpers/websocket.ts';
 
 /** A worker that had to stop is announced a round trip later. */
@@ -133,7 +133,7 @@ test('an HTTP/2 app opens a WebSocket by extended CONNECT', async (t) => {
 	stream.end();
 	await once(stream, 'close');
 	assert.equal(stream.rstCode, NGHTTP2_NO_ERROR);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('several WebSockets share one connection of an app, beside ordinary requests', async (t) => {
@@ -165,7 +165,7 @@ test('an HTTP/2 app is refused with the body of the upstream, or of the hub', as
 	assert.equal(refused.body, 'not you');
 	assert.equal(refused.headers['slime-error'], undefined);
 	assert.equal(refused.code, NGHTTP2_NO_ERROR);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an extended CONNECT for a protocol that is not served is 501, an ordinary CONNECT 405', async (t) => {
@@ -206,7 +206,7 @@ test('each direction of an HTTP/2 app ends on its own', async (t) => {
 		follows.end('here');
 		await eventually(`then the ${second} ends`, () => hears.ended);
 		assert.equal(hears.text, 'still here');
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 	}
 });
 
@@ -230,7 +230,7 @@ test('a cut of an upstream is RST_STREAM(CANCEL) at an HTTP/2 app, and the other
 		const told = cut === 'upstream' ? stream : far;
 		assert.equal(told.rstCode, NGHTTP2_CANCEL, cut);
 		assert.equal(there.text, '');
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 	}
 });
 
@@ -258,7 +258,7 @@ test('an h2c upstream is asked by extended CONNECT, and chooses a subprotocol', 
 	socket.terminate();
 	await eventually('the upstream sees the end of the app', () => state.ended);
 	far.end();
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an h2c upstream that refuses, chooses what was not offered, or ends, is told of as such', async (t) => {
@@ -276,7 +276,7 @@ test('an h2c upstream that refuses, chooses what was not offered, or ends, is to
 	const [second] = await service.next();
 	second.respond({ ':status': 200, 'sec-websocket-protocol': 'unasked' });
 	assert.match(await unasked.all(), /^HTTP\/1\.1 502 [\s\S]*slime-error: upstream_protocol/i);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 
 	const waiting = openRaw(t, port, 'Slime-Block: 1\r\n');
 	const [third] = await service.next();
@@ -285,7 +285,7 @@ test('an h2c upstream that refuses, chooses what was not offered, or ends, is to
 	third.session?.destroy();
 	await cut.all();
 	assert.equal(cut.ended, 'reset');
-	await eventually('the worker is free again', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an h2c upstream that ends and wants no more ends the WebSocket, though the app has not', async (t) => {
@@ -298,7 +298,7 @@ test('an h2c upstream that ends and wants no more ends the WebSocket, though the
 	far.end('the end', () => far.close(NGHTTP2_NO_ERROR));
 	assert.match(await client.all(), /\r\n\r\nthe end$/);
 	assert.equal(client.ended, 'fin');
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('what an app sent before it ended both directions all arrives, though the app is gone', async (t) => {
@@ -321,7 +321,7 @@ test('what an app sent before it ended both directions all arrives, though the a
 		await once(far, 'end');
 		assert.equal(state.text.length, size);
 		await gone;
-		await eventually('the worker is free', () => hub.leased === 0);
+		await workerFree(hub);
 	}
 });
 
@@ -345,7 +345,7 @@ test('an h2c upstream that takes no extended CONNECT is 502 upstream_protocol', 
 	const client = await RawClient.open(t, port);
 	client.send(handshake());
 	assert.match(await client.all(), /^HTTP\/1\.1 502 [\s\S]*slime-error: upstream_protocol/i);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an https upstream is asked over HTTP/2 if it takes that, else over HTTP/1.1', async (t) => {
@@ -386,7 +386,7 @@ test('an https upstream is asked over HTTP/2 if it takes that, else over HTTP/1.
 	const closed = once(last, 'close');
 	end.close(1000);
 	assert.equal((await closed)[0], 1000);
-	await eventually('the worker is free', () => third.hub.leased === 0);
+	await workerFree(third.hub);
 });
 
 test('a WebSocket passes through a hub with TLS', async (t) => {
@@ -404,7 +404,7 @@ test('a WebSocket passes through a hub with TLS', async (t) => {
 	assert.equal(service.requests[0]?.headers['x-forwarded-proto'], 'https');
 	socket.close(1000);
 	assert.equal((await once(socket, 'close'))[0], 1000);
-	await eventually('the worker is free', () => hub.leased === 0);
+	await workerFree(hub);
 });
 
 test('an app that does not read its stream stalls the upstream, and goes on when it reads', async (t) => {
