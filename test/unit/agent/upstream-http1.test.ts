@@ -76,6 +76,7 @@ async function begun(
 		path: '/',
 		fields: [],
 		trailers: false,
+		asksFirst: false,
 		neverIndexed: null,
 		body: null,
 		upgrade: undefined,
