@@ -6,6 +6,7 @@ import type { GivenHubOptions } from './hub/options.ts';
 
 export type { Agent } from './agent/agent.ts';
 export type { AgentOptions, GivenAgentOptions } from './agent/options.ts';
+export type { ApiKeyOptions } from './auth/api-keys.ts';
 export type { Revocation, RevocationTarget } from './auth/revocations.ts';
 export { createTokens, type TokenClaims, type TokenRequest, type Tokens } from './auth/tokens.ts';
 export type { CorsOptions } from './config/cors.ts';

@@ -1,6 +1,6 @@
 /** Which of several agents gets the next request: the freest, then the longest unused; or the one that served a key last. */
 import { LRUCache } from 'lru-cache';
-import type { Grants, Wanted } from './eligibility.ts';
+import { type Grants, type Scope, textOf, type Wanted } from './eligibility.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Line } from './queue.ts';
 
@@ -124,6 +124,6 @@ export class Affinity {
 }
 
 /** Neither a scope nor an affinity can hold a line feed: both are header values. */
-function keyOf(scope: string | undefined, affinity: string): string {
-	return scope === undefined ? affinity : `${scope}\n${affinity}`;
+function keyOf(scope: Scope, affinity: string): string {
+	return scope === undefined ? affinity : `${textOf(scope)}\n${affinity}`;
 }

@@ -1,7 +1,10 @@
 /** Which agents may serve which requests: scopes and path patterns. Knows nothing of slots, queues or HTTP messages. */
 
+/** The scope that an agent must have; of several any will do. `undefined` is any agent. */
+export type Scope = string | readonly string[] | undefined;
+
 export interface Wanted {
-	readonly scope: string | undefined;
+	readonly scope: Scope;
 	/** As the application sent it, without the query. */
 	readonly path: string;
 	readonly affinity: string | undefined;
@@ -20,9 +23,15 @@ export interface Grants {
  */
 const DOT_DOT = /(?:^|[/\\]|%(?:25)*(?:2f|5c))(?:\.|%(?:25)*2e){2}(?![\w.~-])/i;
 
+/** A text of its own for each scope. Apps choose single ones, which as header values hold no line feed. */
+export function textOf(scope: string | readonly string[]): string {
+	return typeof scope === 'string' ? scope : scope.join('\n');
+}
+
 /** Whether one agent may serve a request of this scope, whose path matches these patterns. */
-export function mayServe(grants: Grants, scope: string | undefined, patterns: readonly string[]): boolean {
-	if (scope !== undefined && !grants.scopes.includes(scope)) return false;
+export function mayServe(grants: Grants, scope: Scope, patterns: readonly string[]): boolean {
+	if (typeof scope === 'string' && !grants.scopes.includes(scope)) return false;
+	if (typeof scope === 'object' && !scope.some((one) => grants.scopes.includes(one))) return false;
 	return grants.scopePaths.length === 0 || grants.scopePaths.some((pattern) => patterns.includes(pattern));
 }
 
@@ -104,7 +113,8 @@ export class Eligibility<P extends Grants> {
 	}
 
 	/** The profiles that may serve such a request; a view, to be read at once. */
-	profiles(scope: string | undefined, patterns: readonly string[]): ReadonlySet<P> {
+	profiles(scope: Scope, patterns: readonly string[]): ReadonlySet<P> {
+		if (typeof scope === 'object') return new Set(scope.flatMap((one) => [...this.profiles(one, patterns)]));
 		const shelf = this.#shelves.get(scope);
 		const unrestricted = shelf?.get(undefined);
 		if (patterns.length === 0) return unrestricted ?? new Set();

@@ -2,7 +2,8 @@
  * Admits one app request: who is asking, for what, and which agent takes it now or later.
  * Knows HTTP and the dispatcher; what happens on a tunnel is the exchange's business.
  */
-import type { AppAuth } from '../auth/app-auth.ts';
+import type { ApiKey } from '../auth/api-keys.ts';
+import { type AppAuth, OPEN } from '../auth/app-auth.ts';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -69,8 +70,8 @@ export class Gateway {
 	}
 
 	/** Seconds; by how fast workers come free where that is what is lacking. */
-	retryAfter(code: string): number | undefined {
-		return WAITS_FOR_WORKER.has(code) ? this.options.dispatcher.retryAfter : undefined;
+	retryAfter({ code, retryAfter }: SlimeError): number | undefined {
+		return WAITS_FOR_WORKER.has(code) ? this.options.dispatcher.retryAfter : retryAfter;
 	}
 
 	began(): void {
@@ -105,19 +106,19 @@ export class Gateway {
 		if (cors !== null) app.decorator = cors.decoratorFor(app.field('origin'));
 		// Browsers send no password before they know that they may.
 		const preflight = cors !== null && isPreflight(app);
-		const verdict = preflight ? 'open' : appAuth.check(app.field('slime-app-password'), app.field('authorization'));
-		if (verdict === 'refused') throw new SlimeError('unauthorized');
+		const { by, key } = preflight ? OPEN : appAuth.check(app.field('slime-app-password'), app.field('authorization'));
+		if (by === 'refused') throw new SlimeError('unauthorized');
 		const upgrade = app.upgrade === undefined ? undefined : this.options.upgrades.serves(app.upgrade);
 		if (app.upgrade !== undefined && upgrade === undefined) throw new SlimeError('not_implemented');
 		const section = tunnelRequest(
-			{ method, url, rawHeaders: fields, authority: app.authority, upgrade, asksFirst: app.asksFirst },
+			{ method, url, rawHeaders: fields, authority: app.authority, upgrade },
 			{
 				address: app.peer.address,
 				trusted: app.peer.trusted !== null,
 				secure: app.peer.secure,
 				httpVersion: app.version,
 				requestId,
-				dropAuthorization: verdict === 'bearer',
+				dropAuthorization: by === 'bearer',
 			},
 		);
 		const target = section[section[4] === ':authority' ? 7 : 5] ?? '';
@@ -136,7 +137,7 @@ export class Gateway {
 			return null;
 		}
 		if (this.draining) throw new SlimeError('draining');
-		return new Admission(this, app, section, target, requestId);
+		return new Admission(this, app, section, target, requestId, key);
 	}
 
 	#refuse(app: AppRequest, error: unknown, requestId: string): void {
@@ -151,7 +152,7 @@ export class Gateway {
 			told = new SlimeError('internal');
 		}
 		statistics.requestEnded(told.status, told.code, 0);
-		app.refuse(told, requestId);
+		app.refuse(told, requestId, this.retryAfter(told));
 	}
 }
 
@@ -159,6 +160,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	readonly app: AppRequest;
 	readonly body: RequestBody;
 	readonly #gateway: Gateway;
+	readonly #key: ApiKey | null;
 	readonly #section: FieldList;
 	readonly #requestId: string;
 	readonly #wanted: Wanted;
@@ -185,21 +187,33 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	/** The app's side is over. */
 	#appClosed = false;
 
-	constructor(gateway: Gateway, app: AppRequest, section: FieldList, target: string, requestId: string) {
+	/** @throws SlimeError for fields that make no sense, and for what its key does not allow */
+	constructor(
+		gateway: Gateway,
+		app: AppRequest,
+		section: FieldList,
+		target: string,
+		requestId: string,
+		key: ApiKey | null,
+	) {
 		this.#gateway = gateway;
+		this.#key = key;
 		this.app = app;
 		this.#section = section;
 		this.#requestId = requestId;
 		const { queue } = gateway.options;
 		const query = target.indexOf('?');
+		const scope = app.field('slime-scope') || undefined;
 		this.#wanted = {
-			scope: app.field('slime-scope') || undefined,
+			scope: key === null ? scope : key.scopeFor(scope),
 			path: query < 0 ? target : target.slice(0, query),
 			affinity: app.field('slime-affinity') || undefined,
 		};
 		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
 		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
-		this.#urgency = urgencyOf(app.field('priority'));
+		const urgency = urgencyOf(app.field('priority'));
+		this.#urgency = key === null ? urgency : key.urgencyFor(urgency);
+		key?.enter(this.#began);
 		this.body = new RequestBody(app, gateway.held, gateway.options.statistics, this);
 		app.listen(this);
 		gateway.began();
@@ -222,7 +236,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 			{
 				urgency: this.#urgency,
 				timeout: Math.max(0, this.#queueTimeout - waited),
-				caller: this.app.address,
+				caller: this.#key === null ? this.app.address : this.#key.caller,
 				place: this.#place,
 			},
 			this,
@@ -296,7 +310,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	failed(error: SlimeError): void {
 		if (this.#over) return;
 		this.#finish(error.code, error.status, error.message);
-		this.app.refuse(error, this.#requestId, this.#gateway.retryAfter(error.code));
+		this.app.refuse(error, this.#requestId, this.#gateway.retryAfter(error));
 	}
 
 	done(outcome: 'complete' | 'cut', reason?: string): void {
@@ -349,6 +363,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 	#finish(outcome: RequestOutcome, status: number | undefined, reason?: string): void {
 		if (this.#over) return;
 		this.#over = true;
+		this.#key?.leave();
 		if (this.#appClosed) this.#gateway.ended();
 		this.body.stop();
 		const { logger, statistics } = this.#gateway.options;
@@ -360,6 +375,7 @@ class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, B
 			{
 				requestId: this.#requestId,
 				address: this.app.address,
+				key: this.#key?.name,
 				method: this.app.method,
 				upgrade: this.app.upgrade,
 				path: this.#wanted.path,

@@ -39,10 +39,9 @@ export class Http1App implements AppRequest {
 	readonly upgrade = undefined;
 	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
-	readonly asksFirst: boolean;
 	readonly #req: OwnRequest;
 	readonly #res: OwnResponse;
-	#toldToGoOn = false;
+	readonly #asksFirst: boolean;
 	reader: BodyReader | null = null;
 	listener: ResponseListener | null = null;
 	decorator: ResponseDecorator | null = null;
@@ -58,6 +57,7 @@ export class Http1App implements AppRequest {
 	constructor(req: IncomingMessage, res: OwnResponse, asksFirst: boolean) {
 		this.#req = req;
 		this.#res = res;
+		this.#asksFirst = asksFirst;
 		this.method = req.method ?? '';
 		this.target = req.url ?? '';
 		const { httpVersion } = req;
@@ -67,7 +67,6 @@ export class Http1App implements AppRequest {
 		const length = headers['content-length'];
 		res[APP] = this;
 		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
-		this.asksFirst = asksFirst && !this.bodiless;
 		this.#allowance = length === undefined ? req.socket.bytesRead + MAX_CHUNK_OVERHEAD : Number.POSITIVE_INFINITY;
 	}
 
@@ -101,6 +100,7 @@ export class Http1App implements AppRequest {
 
 	readBody(reader: BodyReader): void {
 		this.reader = reader;
+		if (this.#asksFirst) this.#res.writeContinue();
 		this.#req[APP] = this;
 		this.#req.on('data', onBodyChunk);
 		this.#req.on('end', onBodyEnd);
@@ -125,20 +125,17 @@ export class Http1App implements AppRequest {
 	// The response
 
 	inform(section: FieldList): void {
-		if (section[1] === '100') {
-			this.#goOn();
-			return;
-		}
 		const { socket } = this.#res;
 		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
-		if (socket === null || socket.writableNeedDrain || this.#res.headersSent || this.version === '1.0') return;
+		if (
+			socket === null ||
+			socket.writableNeedDrain ||
+			this.#res.headersSent ||
+			this.version === '1.0' ||
+			section[1] === '100'
+		)
+			return;
 		socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
-	}
-
-	#goOn(): void {
-		if (!this.asksFirst || this.#toldToGoOn || this.#res.headersSent) return;
-		this.#toldToGoOn = true;
-		this.#res.writeContinue();
 	}
 
 	head(status: number, raw: string[]): void {

@@ -23,7 +23,6 @@ export class Http1Upgrade implements AppRequest {
 	readonly version = '1.1';
 	/** What comes is handed over as it comes; an upstream sees none of it before it has switched. */
 	readonly bodiless = false;
-	readonly asksFirst = false;
 	readonly #req: IncomingMessage;
 	readonly #socket: Duplex;
 	#reader: BodyReader | null = null;
@@ -103,8 +102,7 @@ export class Http1Upgrade implements AppRequest {
 	// The response
 
 	inform(section: FieldList): void {
-		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
-		if (this.#status !== undefined || section[1] === '100' || this.#socket.writableNeedDrain) return;
+		if (this.#status !== undefined || section[1] === '100') return;
 		this.#socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
 	}
 

@@ -65,6 +65,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
 	const started = performance.now();
+	const appAuth = new AppAuth({ appPassword: options.appPassword, keys: options.keys });
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const revocations = await Revocations.open({
 		directory: options.stateDir,
@@ -78,7 +79,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const gateway = new Gateway({
 		dispatcher,
 		upgrades,
-		appAuth: new AppAuth(options.appPassword),
+		appAuth,
 		cors: options.cors ? new Cors(options.cors) : null,
 		queue,
 		firstByteTimeout: options.firstByteTimeout,
@@ -162,7 +163,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		);
 	}
 	if (adminPort === undefined) lag.stop();
-	warnIfExposed(options, bound);
+	warnIfExposed(options, appAuth, bound);
 
 	let ending: Promise<void> | undefined;
 	const end = async (timeout: number, late?: () => void): Promise<void> => {
@@ -229,13 +230,13 @@ function isLoopback(address: string): boolean {
 	return address === '::1' || address.startsWith('127.');
 }
 
-function warnIfExposed({ appPassword, tls, logger }: HubOptions, { apps, agents }: Bound): void {
+function warnIfExposed({ tls, logger }: HubOptions, { open }: AppAuth, { apps, agents }: Bound): void {
 	const exposed = !isLoopback(apps.address);
-	if (exposed && (appPassword === undefined || tls === undefined)) {
+	if (exposed && (open || tls === undefined)) {
 		logger.warn(
 			{ host: apps.address },
 			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
-			appPassword === undefined ? 'an appPassword' : 'TLS',
+			open ? 'an appPassword or keys' : 'TLS',
 		);
 	} else if (agents && !isLoopback(agents.address) && tls === undefined) {
 		logger.warn(

@@ -1,4 +1,5 @@
 /** What a hub can be told, with the defaults. Durations are in milliseconds, sizes in bytes. */
+import type { ApiKeyOptions } from '../auth/api-keys.ts';
 import type { CorsOptions } from '../config/cors.ts';
 import { type Logger, silentLogger } from '../shared/logger.ts';
 
@@ -12,8 +13,10 @@ export interface HubOptions {
 	readonly port: number;
 	/** Most requests that may hold a worker at a time; 0 is no limit. */
 	readonly concurrent: number;
-	/** What applications must present; none lets everyone in. */
+	/** What applications must present; with none, and no keys, everyone is let in. It has no limits. */
 	readonly appPassword?: string | undefined;
+	/** What applications may present instead, each with limits of its own. */
+	readonly keys?: readonly ApiKeyOptions[] | undefined;
 	/** Where agents connect to, if not where applications do; its host is `host` unless given, its port may be 0. */
 	readonly agentHost?: string | undefined;
 	readonly agentPort?: number | undefined;

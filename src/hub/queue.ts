@@ -2,7 +2,7 @@
  * Who waits, and in which order: by urgency, which rises with time; round-robin between callers; first come, first served for
  * each. Owns lines and places in them; knows no agents, is told the time and tells nobody anything.
  */
-import type { Wanted } from './eligibility.ts';
+import { type Scope, textOf, type Wanted } from './eligibility.ts';
 import { FairShare } from './fair-share.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Lease } from './lease.ts';
@@ -167,12 +167,12 @@ class Rank<M> {
 /** Those that exactly the same agents may serve. */
 export class Line<M> {
 	readonly key: string;
-	readonly scope: string | undefined;
+	readonly scope: Scope;
 	/** The known path patterns that their paths match. */
 	readonly patterns: readonly string[];
 	readonly #ranks: (Rank<M> | undefined)[] = [];
 
-	constructor(key: string, scope: string | undefined, patterns: readonly string[]) {
+	constructor(key: string, scope: Scope, patterns: readonly string[]) {
 		this.key = key;
 		this.scope = scope;
 		this.patterns = patterns;
@@ -209,9 +209,9 @@ export class Line<M> {
 }
 
 /** The same for those that the same agents may serve. Most requests match no pattern. */
-function lineKey(scope: string | undefined, patterns: readonly string[]): string {
+function lineKey(scope: Scope, patterns: readonly string[]): string {
 	if (patterns.length > 0) return JSON.stringify([scope, patterns]);
-	return scope === undefined ? '' : `=${scope}`;
+	return scope === undefined ? '' : `=${textOf(scope)}`;
 }
 
 /** All lines. A line exists while somebody stands in it. */

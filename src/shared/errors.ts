@@ -52,15 +52,22 @@ export type ErrorCode = keyof typeof ERRORS;
 
 export class SlimeError extends Error {
 	readonly code: ErrorCode;
+	/** Whole seconds after which the same request will be let in; undefined where nobody can know. */
+	readonly retryAfter: number | undefined;
 
 	/**
 	 * @param code a row of ERRORS
 	 * @param message replaces the row's sentence; it reaches applications, so it never holds a secret
 	 */
-	constructor(code: ErrorCode, message: string = ERRORS[code].message, options?: ErrorOptions) {
+	constructor(
+		code: ErrorCode,
+		message: string = ERRORS[code].message,
+		options?: ErrorOptions & { readonly retryAfter?: number },
+	) {
 		super(message, options);
 		this.name = 'SlimeError';
 		this.code = code;
+		this.retryAfter = options?.retryAfter;
 	}
 
 	get status(): number {

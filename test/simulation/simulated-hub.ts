@@ -1,5 +1,6 @@
 /** A hub with the shipped Dispatcher, the requests that come to it, and what has to hold for them. */
 import { Dispatcher, type Lease, type Place, type Ticket, type Wanted } from '../../src/hub/dispatcher.ts';
+import { mayServe } from '../../src/hub/eligibility.ts';
 import type { HubEnd } from './hub-end.ts';
 import type { SimulatedAgent } from './simulated-agent.ts';
 import type { Ending, World } from './world.ts';
@@ -72,7 +73,7 @@ export class SimulatedHub {
 			for (const end of this.ends) {
 				const agent = agents[end.agent];
 				const { scope } = request.wanted;
-				if (agent === undefined || (scope !== undefined && !end.scopes.includes(scope))) continue;
+				if (agent === undefined || !mayServe(end, scope, [])) continue;
 				const since = Math.max(agent.freeSince, end.upSince, request.waitingSince);
 				if (now - since > LONGEST_FREE)
 					this.#world.fail(`request ${request.number} waits for agent ${agent.number}, which is free`);

@@ -154,7 +154,7 @@ export class World {
 		const request: Request = {
 			number,
 			wanted: {
-				scope: [undefined, ...SCOPES][random(3)],
+				scope: [undefined, SCOPES, ...SCOPES][random(4)],
 				path: '/',
 				affinity: random(4) === 0 ? `${random(5)}` : undefined,
 			},

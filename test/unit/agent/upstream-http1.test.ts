@@ -76,7 +76,6 @@ async function begun(
 		path: '/',
 		fields: [],
 		trailers: false,
-		asksFirst: false,
 		neverIndexed: null,
 		body: null,
 		upgrade: undefined,

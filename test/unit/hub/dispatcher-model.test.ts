@@ -25,6 +25,7 @@ interface ModelAgent {
 
 interface ModelWaiter {
 	readonly name: number;
+	readonly caller: string;
 	readonly wanted: Wanted;
 	readonly place: Place;
 	readonly ticket: Ticket;
@@ -33,6 +34,7 @@ interface ModelWaiter {
 interface Held {
 	readonly lease: Lease<Agent>;
 	readonly wanted: Wanted;
+	readonly caller: string;
 	readonly of: ModelAgent;
 }
 
@@ -53,7 +55,8 @@ class Model {
 
 	eligible(wanted: Wanted): ModelAgent[] {
 		return this.agents.filter(({ member, open }) => {
-			if (!open || (wanted.scope !== undefined && !member.scopes.includes(wanted.scope))) return false;
+			const asked = wanted.scope === undefined ? undefined : [wanted.scope].flat();
+			if (!open || asked?.some((scope) => member.scopes.includes(scope)) === false) return false;
 			return member.scopePaths.length === 0 || member.scopePaths.some((pattern) => matches(pattern, wanted.path));
 		});
 	}
@@ -114,14 +117,16 @@ function walk(seed: number, concurrent: number, steps: number): void {
 	const bystander = dispatcher.join(agent('bystander', { scopes: ['none'], scopePaths: ['/none'] }));
 	const told: { name: number; lease: Lease<Agent> }[] = [];
 	let held: Held[] = [];
-	const refused: { place: Place; wanted: Wanted }[] = [];
+	const refused: { place: Place; wanted: Wanted; caller: string }[] = [];
 	let names = 0;
 	let joins = 0;
 
 	function wish(): Wanted {
-		const scope = random(2) === 0 ? undefined : one([...SCOPES, 'nobody']);
+		const scope = one([undefined, undefined, one([...SCOPES, 'nobody']), ['x', 'y'], ['z', 'nobody']]);
 		return { scope, path: one(PATHS) ?? '', affinity: random(3) === 0 ? `${random(4)}` : undefined };
 	}
+
+	const someone = () => `${random(4)}`;
 
 	const actions: (() => void)[] = [
 		function join() {
@@ -153,13 +158,13 @@ function walk(seed: number, concurrent: number, steps: number): void {
 				return;
 			}
 			assert.equal(lease.member, expected.member);
-			held.push({ lease, wanted, of: expected });
+			held.push({ lease, wanted, caller: someone(), of: expected });
 		},
-		() => wait(wish()),
-		() => wait(wish()),
+		() => wait(wish(), someone()),
+		() => wait(wish(), someone()),
 		function comeBack() {
 			const again = refused.pop();
-			if (again !== undefined) wait(again.wanted, again.place);
+			if (again !== undefined) wait(again.wanted, again.caller, again.place);
 		},
 		function leaveQueue() {
 			const waiter = one(model.waiters);
@@ -179,16 +184,16 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		agent.membership.setLimit(agent.limit);
 	}
 
-	function wait(wanted: Wanted, place?: Place): void {
+	function wait(wanted: Wanted, caller: string, place?: Place): void {
 		const name = ++names;
 		const urgency = random(4) === 0 ? random(8) : 3;
 		const ticket = dispatcher.wait(
 			wanted,
-			{ urgency, timeout: 1e9, caller: `${random(4)}`, place },
+			{ urgency, timeout: 1e9, caller, place },
 			{ granted: (lease) => told.push({ name, lease }), refused: () => assert.fail('refused') },
 		);
 		if (ticket === 'queue_full') assert.ok(place === undefined && model.waiters.length >= 40);
-		else model.waiters.push({ name, wanted, place: ticket.place, ticket });
+		else model.waiters.push({ name, caller, wanted, place: ticket.place, ticket });
 	}
 
 	function release(): void {
@@ -197,7 +202,9 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		held = held.filter((other) => other !== done);
 		done.of.leased--;
 		model.leased--;
-		if (random(4) === 0) refused.push({ place: done.lease.place, wanted: done.wanted });
+		if (random(4) === 0) {
+			refused.push({ place: done.lease.place, wanted: done.wanted, caller: done.caller });
+		}
 		done.lease.release();
 		done.lease.release();
 	}
@@ -215,7 +222,7 @@ function walk(seed: number, concurrent: number, steps: number): void {
 		for (const [at, { waiter, by }] of woken.entries()) {
 			const lease = told[at]?.lease;
 			assert.equal(lease?.member, by.member);
-			if (lease !== undefined) held.push({ lease, wanted: waiter.wanted, of: by });
+			if (lease !== undefined) held.push({ lease, wanted: waiter.wanted, caller: waiter.caller, of: by });
 		}
 		told.length = 0;
 

@@ -1,7 +1,7 @@
 /** Which agents may serve which requests. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Eligibility, type Grants, mayServe, PathPatterns } from '../../../src/hub/eligibility.ts';
+import { Eligibility, type Grants, mayServe, PathPatterns, type Scope } from '../../../src/hub/eligibility.ts';
 
 function matches(pattern: string, path: string): boolean {
 	return new PathPatterns([pattern]).matching(path).length > 0;
@@ -11,7 +11,7 @@ function grants(scopes: string[], scopePaths: string[] = []): Grants {
 	return { scopes, scopePaths };
 }
 
-function served(eligibility: Eligibility<Grants>, scope: string | undefined, path: string): Grants[] {
+function served(eligibility: Eligibility<Grants>, scope: Scope, path: string): Grants[] {
 	const patterns = eligibility.patterns(path);
 	return [...eligibility.profiles(scope, patterns)];
 }
@@ -144,6 +144,13 @@ describe('eligibility', () => {
 		assert.deepEqual(served(all, undefined, '/v1/chat'), [open, chat, images]);
 	});
 
+	it('sends a request that several scopes would do for to agents with any of them, and to no other', () => {
+		assert.deepEqual(served(all, ['chat', 'nobody'], '/v1/chat'), [chat]);
+		assert.deepEqual(served(all, ['chat', 'images'], '/v1/chat'), [chat, images]);
+		assert.deepEqual(served(all, ['both', 'images'], '/v1/images/a'), [images]);
+		assert.deepEqual(served(all, ['nobody', 'none'], '/v1/chat'), []);
+	});
+
 	it('sends to an agent with path patterns only what matches one of them', () => {
 		assert.deepEqual(served(all, undefined, '/v1/images/a'), [open, images]);
 		assert.deepEqual(served(all, undefined, '/other'), [open]);
@@ -152,7 +159,7 @@ describe('eligibility', () => {
 	});
 
 	it('says the same of one agent as of all', () => {
-		for (const scope of [undefined, 'chat', 'images', 'both', 'nobody']) {
+		for (const scope of [undefined, 'chat', 'images', 'both', 'nobody', ['chat', 'images'], ['both', 'nobody']]) {
 			for (const path of ['/v1/chat', '/v1/images/a', '/v1/x', '/other', '/v1/images/../x']) {
 				const patterns = all.patterns(path);
 				const each = [open, chat, images].filter((profile) => mayServe(profile, scope, patterns));

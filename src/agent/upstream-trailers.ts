@@ -1,33 +1,20 @@
-/**
- * HTTP/1.1 requests that undici cannot send, because they end with trailers or wait for 100 (Continue) before their body: through
- * node:http, on a connection of their own. An upstream that answers without having asked for the body so takes nothing that may still
- * come for another request.
- */
+/** HTTP/1.1 requests that end with trailers, which undici cannot send: through node:http, on a connection of their own. */
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
-import { CONTINUE, withOneCookie } from '../tunnel/fields.ts';
+import { withOneCookie } from '../tunnel/fields.ts';
 import type { UpstreamCall, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
 import { connectError, exchangeError } from './upstream-errors.ts';
 import type { Http1Options } from './upstream-http1.ts';
 
 const MAX_HEADER_BYTES = 256 * 1024;
 
-/** Whether a request has to go this way. */
-export function needsOwnConnection({ trailers, asksFirst, body }: UpstreamCall): boolean {
-	return (trailers || asksFirst) && body === 'stream';
+export function exchangeWithTrailers(call: UpstreamCall, sink: UpstreamSink, options: Http1Options): UpstreamExchange {
+	return new TrailerExchange(call, sink, options);
 }
 
-export function exchangeOnOwnConnection(
-	call: UpstreamCall,
-	sink: UpstreamSink,
-	options: Http1Options,
-): UpstreamExchange {
-	return new SingleExchange(call, sink, options);
-}
-
-class SingleExchange implements UpstreamExchange {
+class TrailerExchange implements UpstreamExchange {
 	readonly #sink: UpstreamSink;
 	readonly #request: ClientRequest;
 	#response: IncomingMessage | null = null;
@@ -40,11 +27,10 @@ class SingleExchange implements UpstreamExchange {
 		const { authority, authorization } = options.identity;
 		const headers: FieldList = ['host', authority, ...withOneCookie(call.fields), 'connection', 'close'];
 		if (authorization !== undefined) headers.push('authorization', authorization);
-		if (call.asksFirst) headers.push('expect', CONTINUE);
-		const length = headers.findIndex((name, i) => i % 2 === 0 && name === 'content-length');
 		// Trailers need the chunked form (RFC 9112 section 7.1.2).
-		if (length >= 0 && call.trailers) headers.splice(length, 2);
-		if (length < 0 || call.trailers) headers.push('transfer-encoding', 'chunked');
+		const length = headers.indexOf('content-length');
+		if (length >= 0) headers.splice(length, 2);
+		headers.push('transfer-encoding', 'chunked');
 		const agent = new Agent({ keepAlive: false });
 		agent.createConnection = ((_options: object, opened: (error: Error | null, socket?: Socket) => void) => {
 			options.connect((error, socket) => {
