@@ -32,3 +32,13 @@ export async function createAgent(options: GivenAgentOptions): Promise<Agent> {
 	const agent = await import('./agent/agent.ts');
 	return agent.createAgent(options);
 }
+
+/**
+ * Starts several agents, each for one upstream, under ids of their own; all or none.
+ * @param groups options that one or several upstreams have in common
+ * @throws UsageError for addresses and files that are wrong
+ */
+export async function createAgents(groups: readonly GivenAgentOptions[]): Promise<Agent> {
+	const agents = await import('./agent/agents.ts');
+	return agents.createAgents(groups);
+}

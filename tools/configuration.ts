@@ -1,7 +1,7 @@
 /** What is generated from the configuration's schema: the JSON Schema, and the tables in docs/configuration.md. Pure. */
 import { COMMANDS } from '../src/cli/commands.ts';
 import { jsonSchema } from '../src/config/json-schema.ts';
-import { DETAILS, type KeyDetails, variableOf } from '../src/config/keys.ts';
+import { DETAILS, KEYS, type KeyDetails, variableOf } from '../src/config/keys.ts';
 
 export const SCHEMA_FILE = 'config.schema.json';
 export const REFERENCE_FILE = 'docs/configuration.md';
@@ -16,7 +16,7 @@ export function schemaText(): string {
 export function referenceText(text: string): string {
 	const [prose, generated] = text.split(BEGIN);
 	if (prose === undefined || generated === undefined) throw new Error(`${REFERENCE_FILE} lacks the line ${BEGIN}`);
-	const sections = [...new Set([...DETAILS.keys()].map((key) => key.split('.', 1)[0] ?? ''))];
+	const sections = [...new Set(KEYS.map((key) => key.split('.', 1)[0] ?? ''))];
 	return `${prose}${BEGIN}\n${sections.map(table).join('')}`;
 }
 

@@ -9,6 +9,10 @@ export interface AgentStatus {
 	readonly address: string;
 	/** As it says of itself. */
 	readonly version?: string | undefined;
+	/** What its operator wrote beside it; none if left out. */
+	readonly labels?: Readonly<Record<string, string>> | undefined;
+	/** Scopes that it serves. */
+	readonly scopes: readonly string[];
 	/** `connecting`: it has not said yet how many workers it has. `leaving`: it gets nothing new. */
 	readonly state: 'connecting' | 'ready' | 'leaving';
 	/** `total` as it says of itself; `used` by requests of this hub; `limit`: most that this hub may use now. */

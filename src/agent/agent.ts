@@ -10,7 +10,7 @@ import { Reloading } from '../tls/reloading.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { protocolOf, socketTo, tlsTo } from './connect.ts';
 import { Connector } from './connector.ts';
-import { describeMachine } from './hardware.ts';
+import { describeMachine, type MachineDescription } from './hardware.ts';
 import { agentIdFor, loadAgentId } from './identity.ts';
 import { AGENT_DEFAULTS, type AgentOptions, type GivenAgentOptions } from './options.ts';
 import { Slots } from './slots.ts';
@@ -36,8 +36,20 @@ export interface Agent {
 /** Growth of the receive windows of all tunnels together. */
 const PROCESS_WINDOWS = 256 * 1024 * 1024;
 
+/** What the agents of one process have in common. */
+export interface Common {
+	readonly hardware: MachineDescription | undefined;
+	readonly windows: WindowBudget;
+}
+
+/** @param reportHardware whether the machine is to be described, which takes a while */
+export async function commonOf(reportHardware: boolean): Promise<Common> {
+	const hardware = reportHardware ? await describeMachine() : undefined;
+	return { hardware, windows: new WindowBudget(PROCESS_WINDOWS) };
+}
+
 /** Starts connecting and returns; hubs may come and go. @throws UsageError for addresses and files that are wrong */
-export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
+export async function createAgent(given: GivenAgentOptions, shared?: Common): Promise<Agent> {
 	const options: AgentOptions = { ...AGENT_DEFAULTS, ...given };
 	const { logger } = options;
 	const hubs = options.hubs.map(parseHubAddress);
@@ -56,8 +68,15 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 		const remedy = 'name a folder with --stateDir that can be written, or the id itself with --agentID';
 		logger.warn({ agent: id, reason }, `the agent will have another id next time: ${remedy}`);
 	}
-	const hardware = options.reportHardware ? await describeMachine() : undefined;
-	const windows = new WindowBudget(PROCESS_WINDOWS);
+	const { numWorker, scopes, labels, reportHardware } = options;
+	const { hardware, windows } = shared ?? (await commonOf(reportHardware));
+	const told = {
+		version,
+		numWorker,
+		...(scopes && { scopes }),
+		...(labels && { labels }),
+		...(reportHardware && hardware && { hardware }),
+	};
 	const tls = clientCertificates(options, hubs.some((hub) => hub.secure) || upstreams.some(isHttps));
 
 	const ids: string[] = [];
@@ -81,7 +100,7 @@ export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
 				hub,
 				token: options.token,
 				agentId,
-				info: { version, numWorker: options.numWorker, ...(hardware && { hardware }) },
+				info: told,
 				secureContext: () => tls.current.forHubs,
 				serverName: options.serverName,
 				pins,

@@ -10,8 +10,12 @@ export interface AgentOptions {
 	readonly upstreams: readonly string[];
 	/** Most requests at an upstream at a time, 1 to 65,535. */
 	readonly numWorker: number;
-	/** Kept in the state folder when not given. The second and later upstreams get `-2`, `-3` … after it. */
+	/** Kept in the state folder when not given. The second and later upstreams with the same one get `-2`, `-3` … after it. */
 	readonly agentID?: string | undefined;
+	/** Which scopes of its token it serves; all of them if left out. */
+	readonly scopes?: readonly string[] | undefined;
+	/** What the hub shows beside it. */
+	readonly labels?: Readonly<Record<string, string>> | undefined;
 	readonly reportHardware: boolean;
 	/** A PEM file trusted for hubs and https upstreams beside the system's roots. */
 	readonly ca?: string | undefined;

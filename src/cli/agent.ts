@@ -76,8 +76,8 @@ async function runAgent(call: Call): Promise<number> {
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
 	return serve(async () => {
-		const { createAgent } = await import('../index.ts');
-		return createAgent({ ...settings, logger });
+		const { createAgents } = await import('../index.ts');
+		return createAgents(settings.map((one) => ({ ...one, logger })));
 	}, logger);
 }
 
@@ -88,8 +88,8 @@ async function check(call: Call): Promise<number> {
 	return 0;
 }
 
-async function load({ sources }: Call): Promise<Loaded<AgentSettings>> {
-	const { loadAgent } = await import('../config/load.ts');
+async function load({ sources }: Call): Promise<Loaded<readonly AgentSettings[]>> {
+	const { loadAgents } = await import('../config/load.ts');
 	const { parseUpstream } = await import('../agent/upstream.ts');
-	return loadAgent(sources, parseUpstream);
+	return loadAgents(sources, parseUpstream);
 }

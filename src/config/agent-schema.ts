@@ -3,7 +3,19 @@ import { z } from 'zod';
 import { parsePin } from '../tls/pins.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { heartbeat } from './heartbeat-schema.ts';
-import { agentId, bearerToken, boolean, duration, integer, listOf, oneOf, path, serverName } from './values.ts';
+import {
+	agentId,
+	bearerToken,
+	boolean,
+	duration,
+	integer,
+	labels,
+	listOf,
+	oneOf,
+	path,
+	scopes,
+	serverName,
+} from './values.ts';
 
 export const agent = z
 	.strictObject({
@@ -19,6 +31,12 @@ export const agent = z
 		agentID: agentId()
 			.optional()
 			.describe('Name of the agent at the hub; made once and kept in the state folder when left out.'),
+		scopes: scopes()
+			.optional()
+			.describe(
+				'Which scopes of its token the agent serves; all of them if left out. `[]`: none, only requests without one.',
+			),
+		labels: labels().optional().describe('What the hub shows beside the agent: names with a value each.'),
 		reportHardware: boolean().default(true).describe('Whether the hub is told what machine this is.'),
 		ca: path()
 			.optional()
@@ -53,3 +71,9 @@ export const agent = z
 		heartbeat: heartbeat.describe('How a dead tunnel is noticed.'),
 	})
 	.prefault({});
+
+/** Several agents of one command: what one of them does not say, `agent` says for all. */
+export const agents = z
+	.array(agent.unwrap().omit({ stateDir: true, drainTimeout: true }))
+	.optional()
+	.describe('Several agents, each with keys of `agent`; what one of them leaves out is as there.');

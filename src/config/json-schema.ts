@@ -8,7 +8,16 @@ const ID = 'urn:slime:config-schema';
 
 export function jsonSchema(): Record<string, unknown> {
 	const { $schema, ...rest } = z.toJSONSchema(schema, { io: 'input', override: describe });
-	return { $schema, $id: ID, title: "Slime's configuration", ...rest };
+	const whole = structuredClone({ $schema, $id: ID, title: "Slime's configuration", ...rest });
+	// What one of several agents leaves out is as it is for all of them.
+	dropDefaults(whole.properties?.agents);
+	return whole;
+}
+
+function dropDefaults(node: unknown): void {
+	if (typeof node !== 'object' || node === null) return;
+	if ('type' in node || 'anyOf' in node) delete (node as { default?: unknown }).default;
+	for (const below of Object.values(node)) dropDefaults(below);
 }
 
 function describe({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodTypes; jsonSchema: Record<string, unknown> }) {

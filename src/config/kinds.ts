@@ -6,13 +6,20 @@ export interface Kind {
 	readonly json: Readonly<Record<string, unknown>>;
 	/** The text, or texts, that would be read as this value. */
 	readonly write: (value: unknown) => string | readonly string[];
+	/** A file may have names with a value each, which is read as a list of `name=value`. */
+	readonly map?: boolean | undefined;
 }
 
 const KINDS = z.registry<Kind>();
 
 /** @returns the type itself */
-export function ofKind<T extends z.ZodType>(type: T, json: Kind['json'], write: Kind['write'] = String): T {
-	KINDS.add(type, { json, write });
+export function ofKind<T extends z.ZodType>(
+	type: T,
+	json: Kind['json'],
+	write: Kind['write'] = String,
+	map?: boolean,
+): T {
+	KINDS.add(type, { json, write, map });
 	return type;
 }
 
@@ -36,4 +43,10 @@ export function choiceOf(choices: readonly string[]): Kind['json'] {
 
 export function listLike(least: number): Kind['json'] {
 	return { anyOf: [{ type: 'array', items: TEXT, minItems: least }, TEXT] };
+}
+
+/** @param name a pattern that the names match */
+export function mapLike(name: string, most: number): Kind['json'] {
+	const object = { type: 'object', propertyNames: { pattern: name }, additionalProperties: TEXT, maxProperties: most };
+	return { anyOf: [object, { type: 'array', items: TEXT }, TEXT] };
 }

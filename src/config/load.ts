@@ -23,6 +23,9 @@ export type HubSettings = ReturnType<typeof hubSettings>;
 /** AgentOptions but for the logger. */
 export type AgentSettings = ReturnType<typeof agentSettings>;
 
+/** Keys of a process rather than of an agent. */
+const OF_ALL_AGENTS = ['stateDir', 'drainTimeout'];
+
 /** What means nothing without origins. */
 const CORS_KEYS = ['methods', 'headers', 'exposedHeaders', 'credentials', 'maxAge'];
 
@@ -92,18 +95,36 @@ export async function loadHubAdmin(sources: Sources): Promise<HubAdminSettings> 
 
 /**
  * @param checkUpstream the agent's own parser; throws UsageError for what is no upstream
+ * @returns settings of each agent that is to run, one or more
  * @throws ConfigError
  */
-export async function loadAgent(
+export async function loadAgents(
 	sources: Sources,
 	checkUpstream: (text: string) => unknown,
-): Promise<Loaded<AgentSettings>> {
+): Promise<Loaded<readonly AgentSettings[]>> {
 	const reading = await Reading.begin('agent', sources);
+	const upstream = reading.originOf('upstream');
+	if (upstream !== undefined && upstream.source !== 'file') reading.forget('agents');
 	await reading.openFiles();
+	const each = reading.share('agents', OF_ALL_AGENTS);
+	checkAgent(reading, checkUpstream, each.length > 0);
+	for (const one of each) checkAgent(one, checkUpstream, false);
+	const { agent, agents, log } = reading.finish();
+	const { stateDir, drainTimeout } = agent;
+	const all = each.length > 0 ? (agents ?? []).map((one) => ({ ...one, stateDir, drainTimeout })) : [agent];
+	return { settings: all.map(agentSettings), logLevel: log.level, warnings: reading.warnings };
+}
+
+/** @param shared it only holds what others have in common */
+function checkAgent(reading: Reading, checkUpstream: (text: string) => unknown, shared: boolean): void {
 	reading.checkItems('upstream', checkUpstream);
-	reading.require('token', 'the agent needs the token that slime hub register printed');
-	reading.require('hub', 'the agent needs the address of a hub');
-	reading.require('upstream', 'the agent needs an upstream, the service that it serves');
+	if (shared) {
+		if (reading.has('upstream')) reading.refuse('upstream', 'there is a list of agents: say it there, as one of them');
+	} else {
+		reading.require('token', 'the agent needs the token that slime hub register printed');
+		reading.require('hub', 'the agent needs the address of a hub');
+		reading.require('upstream', 'the agent needs an upstream, the service that it serves');
+	}
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
 	reading.tryFiles(['ca', 'tlsCert', 'tlsKey'], (file) =>
@@ -111,8 +132,6 @@ export async function loadAgent(
 	);
 	reading.requireOf('pin', 'hub', (hubs) => hubs.every(isHttps), 'needs https:// before every address of agent.hub');
 	reading.requireOf('serverName', 'hub', (hubs) => hubs.some(isHttps), 'needs an https:// address in agent.hub');
-	const { agent, log } = reading.finish();
-	return { settings: agentSettings(agent), logLevel: log.level, warnings: reading.warnings };
 }
 
 function isHttps(address: string): boolean {

@@ -20,6 +20,8 @@ export interface Entry {
 	readonly items?: readonly Origin[] | undefined;
 	/** The file that a secret was read from. */
 	readonly heldBy?: string | undefined;
+	/** It is another key's, and stands here because this section does not say otherwise: what is wrong with it is said there. */
+	readonly shared?: true | undefined;
 	/** Why it has no value: a mistake if the value is needed. */
 	readonly fault?: { readonly origin: Origin; readonly text: string } | undefined;
 }

@@ -2,11 +2,13 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
-import { checkReadable, isRegular, openToOthers, readText } from './files.ts';
-import { fileForm, KEYS, SECRETS, variableOf } from './keys.ts';
+import { exposedConfiguration, exposedFile, namesPrivateFile } from './exposure.ts';
+import { checkReadable, isRegular, readText } from './files.ts';
+import { fileForm, isSecret, schemaKey, secretOf, variableOf } from './keys.ts';
 import { type Entry, Mistakes, type Origin } from './mistakes.ts';
 import { type Configuration, PEM_FILES, schema } from './schema.ts';
-import { type Gathered, gather, type Sources } from './sources.ts';
+import { type Gathered, gather, type Sources, twinOf } from './sources.ts';
+import { keyOf, treeOf } from './tree.ts';
 import { itemsOf } from './values.ts';
 
 const MAX_SECRET_BYTES = 64 * 1024;
@@ -17,26 +19,33 @@ const SHORT_SECRET = 16;
 export type Rule = (read: Configuration) => { readonly key: string; readonly text: string } | undefined;
 
 export class Reading {
-	/** `hub.` or `agent.`, before every key that a step is told. */
-	readonly #prefix: string;
+	/** `hub`, `agent` or one of `agents`: where the keys are that a step is told. */
 	readonly #section: string;
+	readonly #prefix: string;
 	readonly #gathered: Gathered;
 	readonly #mistakes: Mistakes;
-	readonly #rules: Rule[] = [];
+	readonly #rules: Rule[];
 	readonly #warnings: string[];
 
 	/** @throws ConfigError if the file cannot be read */
 	static async begin(section: 'hub' | 'agent', sources: Sources): Promise<Reading> {
 		const mistakes = new Mistakes();
-		return new Reading(section, await gather(section, sources, mistakes), mistakes);
+		const gathered = await gather(section, sources, mistakes);
+		return new Reading(section, gathered, mistakes, [], [...gathered.warnings]);
 	}
 
-	private constructor(section: string, gathered: Gathered, mistakes: Mistakes) {
+	private constructor(section: string, gathered: Gathered, mistakes: Mistakes, rules: Rule[], warnings: string[]) {
 		this.#section = section;
 		this.#prefix = `${section}.`;
 		this.#gathered = gathered;
 		this.#mistakes = mistakes;
-		this.#warnings = [...gathered.warnings];
+		this.#rules = rules;
+		this.#warnings = warnings;
+	}
+
+	/** The same reading, whose further steps are about another section. */
+	at(section: string): Reading {
+		return new Reading(section, this.#gathered, this.#mistakes, this.#rules, this.#warnings);
 	}
 
 	/** Sentences for the log. */
@@ -59,20 +68,73 @@ export class Reading {
 	/** Makes paths absolute, puts secrets in the place of the files that hold them, and looks whether the others can be read. */
 	async openFiles(): Promise<void> {
 		this.#judgeVariables();
-		for (const key of KEYS) {
-			const entry = this.#entries.get(key);
-			if (!entry || typeof entry.value !== 'string' || !key.startsWith(this.#prefix)) continue;
-			const secret = SECRETS.find((candidate) => fileForm(candidate) === key);
-			if (secret === undefined && !PEM_FILES.has(key) && !key.endsWith('.stateDir')) continue;
+		for (const [key, entry] of [...this.#entries]) {
+			if (typeof entry.value !== 'string' || !this.#owns(key)) continue;
+			const secret = secretOf(key);
+			const isPem = PEM_FILES.has(schemaKey(key));
+			if (secret === undefined && !isPem && !key.endsWith('.stateDir')) continue;
 			const path = this.#absolute(entry.value, entry);
 			await this.#adding(entry, key, path, async () => {
 				if (secret !== undefined) this.#entries.set(secret, { ...entry, value: await readSecret(path), heldBy: path });
-				if (PEM_FILES.has(key)) await checkReadable(path);
-				if (secret !== undefined || key.endsWith('.tlsKey')) await this.#warnIfOpen(path, entry, key);
+				if (isPem) await checkReadable(path);
+				if (namesPrivateFile(key)) this.#warn(await exposedFile(key, entry, path));
 			});
 			this.#entries.set(key, { ...entry, value: path });
 		}
-		await this.#warnOfFile();
+		const { file } = this.#gathered;
+		if (file !== undefined) this.#warn(await exposedConfiguration(file, this.#entries));
+	}
+
+	#warn(warning: string | undefined): void {
+		if (warning !== undefined) this.#warnings.push(warning);
+	}
+
+	/** Of the command's own section, or of a list of such sections. */
+	#owns(key: string): boolean {
+		return key.startsWith(this.#prefix) || key.startsWith(`${this.#section}s[`);
+	}
+
+	/**
+	 * Puts a section's values into each one of a list of such sections, where that does not say otherwise. What flags and variables
+	 * say stands above the file, there too.
+	 * @param own keys that the list's sections do not have
+	 * @returns the list's sections
+	 */
+	share(list: string, own: readonly string[]): readonly Reading[] {
+		const sections = Array.from({ length: this.#gathered.lists.get(list) ?? 0 }, (_, index) => `${list}[${index}]`);
+		for (const [key, entry] of [...this.#entries]) {
+			const name = key.slice(this.#prefix.length);
+			if (!key.startsWith(this.#prefix) || own.includes(name)) continue;
+			for (const section of sections) this.#shareOne(`${section}.${name}`, entry);
+		}
+		return sections.map((section) => this.at(section));
+	}
+
+	#shareOne(key: string, entry: Entry): void {
+		const twin = twinOf(key);
+		const said = [key, twin]
+			.map((one) => one !== undefined && this.#entries.get(one))
+			.find((one) => one && !one.shared);
+		if (said && entry.origin.source === 'file') return;
+		if (said && twin !== undefined) this.#entries.delete(twin);
+		this.#entries.set(key, { ...entry, shared: true });
+	}
+
+	/** Forgets a list of sections that a flag or a variable stands above. */
+	forget(list: string): void {
+		this.#gathered.lists.delete(list);
+		for (const key of [...this.#entries.keys()]) if (key.startsWith(`${list}[`)) this.#entries.delete(key);
+	}
+
+	/** Where a value of the section comes from, if there is one. */
+	originOf(name: string): Origin | undefined {
+		return this.#entries.get(this.#prefix + name)?.origin;
+	}
+
+	/** A mistake at a key that was given. */
+	refuse(name: string, text: string): void {
+		const key = this.#prefix + name;
+		this.#mistakes.add(this.#entries.get(key)?.origin, key, text);
 	}
 
 	/** Values without their variables are mistakes of this section, and none of another's, which may be for another machine. */
@@ -80,38 +142,20 @@ export class Reading {
 		for (const [key, { fault }] of [...this.#entries]) {
 			if (fault === undefined) continue;
 			this.#entries.delete(key);
-			if (key.startsWith(this.#prefix) || key.startsWith('log.')) this.#mistakes.add(fault.origin, key, fault.text);
-		}
-	}
-
-	async #warnIfOpen(path: string, { origin }: Entry, key: string): Promise<void> {
-		const may = await openToOthers(path);
-		if (may === undefined) return;
-		const shown = origin.expansion?.written ?? path;
-		this.#warnings.push(`${origin.where}: ${key}: every user of this machine can ${may} ${shown}; chmod o= it`);
-	}
-
-	/** The configuration's own file: to be read by few if it holds a secret, and to be changed by few. */
-	async #warnOfFile(): Promise<void> {
-		const { file } = this.#gathered;
-		const may = file === undefined ? undefined : await openToOthers(file);
-		if (may === undefined) return;
-		const secret = [...this.#entries].find(([key, entry]) => holdsSecret(key, entry));
-		if (may === 'change') this.#warnings.push(`${file}: every user of this machine can change it; chmod o= it`);
-		else if (secret) {
-			const [key, { origin }] = secret;
-			const remedy = `chmod o= it, or put the secret in a file of its own`;
-			this.#warnings.push(`${origin.where}: ${key}: every user of this machine can read it; ${remedy}`);
+			if (this.#owns(key) || key.startsWith('log.')) this.#mistakes.add(fault.origin, key, fault.text);
 		}
 	}
 
 	/** @param sentence what is lacking; how to give it is added */
 	require(name: string, sentence: string): void {
 		const key = this.#prefix + name;
-		const named = SECRETS.includes(key) ? fileForm(name) : name;
+		const named = isSecret(key) ? fileForm(name) : name;
 		const forms = [key, this.#prefix + named];
 		if (forms.some((form) => this.#entries.has(form) || this.#mistakes.concern(form))) return;
-		const remedy = `--${named}, ${variableOf(this.#prefix + named)} or ${this.#prefix}${named} in the configuration`;
+		const shared = this.#section.replace(/s\[\d+\]$/, '');
+		const global = `${shared}.${named}`;
+		if (this.#mistakes.concern(global)) return;
+		const remedy = `--${named}, ${variableOf(global)} or ${this.#prefix}${named} in the configuration`;
 		this.#mistakes.add(this.#gathered.sectionOrigin(this.#section), undefined, `${sentence}: give ${remedy}`);
 	}
 
@@ -121,7 +165,7 @@ export class Reading {
 	 */
 	requireBeside(name: string, other: string, harmless: (text: string) => boolean = () => false): void {
 		const entry = this.#entries.get(this.#prefix + name);
-		if (!entry || this.has(other) || (typeof entry.value === 'string' && harmless(entry.value))) return;
+		if (!entry || entry.shared || this.has(other) || (typeof entry.value === 'string' && harmless(entry.value))) return;
 		this.#mistakes.add(entry.origin, this.#prefix + name, `needs ${this.#prefix}${other} beside it`);
 	}
 
@@ -132,6 +176,7 @@ export class Reading {
 	requireOf(name: string, other: string, fits: (items: readonly string[]) => boolean, sentence: string): void {
 		const entry = this.#entries.get(this.#prefix + name);
 		const list = this.#entries.get(this.#prefix + other);
+		if (entry?.shared && list?.shared) return;
 		if (entry && list && !fits(itemsOf(list.value))) this.#mistakes.add(entry.origin, this.#prefix + name, sentence);
 	}
 
@@ -142,6 +187,7 @@ export class Reading {
 	tryFiles(names: readonly string[], open: (file: (name: string) => string | undefined) => unknown): void {
 		const keys = names.map((name) => this.#prefix + name);
 		if (keys.some((key) => this.#mistakes.concern(key))) return;
+		if (keys.every((key) => this.#entries.get(key)?.shared !== undefined || !this.#entries.has(key))) return;
 		const file = (name: string) => {
 			const value = this.#entries.get(this.#prefix + name)?.value;
 			return typeof value === 'string' ? value : undefined;
@@ -163,7 +209,7 @@ export class Reading {
 	checkItems(name: string, check: (text: string) => unknown): void {
 		const key = this.#prefix + name;
 		const entry = this.#entries.get(key);
-		for (const [index, item] of entry ? itemsOf(entry.value).entries() : []) {
+		for (const [index, item] of entry && !entry.shared ? itemsOf(entry.value).entries() : []) {
 			if (item === '') continue;
 			try {
 				check(item);
@@ -191,7 +237,7 @@ export class Reading {
 
 	/** @throws ConfigError with every mistake of every step */
 	finish(): Configuration {
-		const result = schema.safeParse(tree(this.#entries));
+		const result = schema.safeParse(treeOf([...this.#entries].map(([key, { value }]) => [key, value] as const)));
 		for (const issue of result.error?.issues ?? []) this.#addIssue(issue);
 		for (const rule of this.#rules) {
 			const fault = result.data && rule(result.data);
@@ -205,11 +251,13 @@ export class Reading {
 	}
 
 	#addIssue(issue: z.core.$ZodIssue): void {
-		const path = issue.path.map(String);
-		const last = Number(issue.path.at(-1));
-		const key = Number.isInteger(last) ? path.slice(0, -1).join('.') : path.join('.');
+		const last = issue.path.at(-1);
+		const whole = keyOf(issue.path);
+		const index = typeof last === 'number' && !this.#entries.has(whole) ? last : undefined;
+		const key = index === undefined ? whole : keyOf(issue.path.slice(0, -1));
 		const entry = this.#entries.get(key);
-		this.#mistakes.add(entry?.items?.[last] ?? entry?.origin, key, issue.message);
+		if (entry?.shared) return;
+		this.#mistakes.add((index === undefined ? undefined : entry?.items?.[index]) ?? entry?.origin, key, issue.message);
 	}
 
 	async #adding(entry: Entry, key: string, path: string, step: () => Promise<void>): Promise<void> {
@@ -237,34 +285,9 @@ function asWritten(sentence: string, path: string | undefined, origin: Origin | 
 	return path === undefined || written === undefined ? sentence : sentence.replaceAll(path, () => written);
 }
 
-/** Whether a value in the file itself, and no variable, is or has a secret. */
-function holdsSecret(key: string, { value, origin, items, heldBy }: Entry): boolean {
-	if (origin.source !== 'file' || heldBy !== undefined) return false;
-	if (SECRETS.includes(key)) return origin.expansion === undefined;
-	if (key !== 'agent.hub' && key !== 'agent.upstream') return false;
-	return itemsOf(value).some((item, index) => item.includes('@') && (items?.[index] ?? origin).expansion === undefined);
-}
-
 /** Editors and echo end a file with a line break that is not part of the secret. */
 async function readSecret(path: string): Promise<string> {
 	const text = (await readText(path, MAX_SECRET_BYTES)).replace(/\r?\n$/, '');
 	if (text === '') throw new UsageError(`cannot read ${path}: it is empty`);
 	return text;
-}
-
-/** `hub.queue.max` → `{hub: {queue: {max}}}`; the keys are the schema's own. */
-function tree(entries: ReadonlyMap<string, Entry>): Record<string, unknown> {
-	const root: Record<string, unknown> = {};
-	for (const [key, { value }] of entries) {
-		const names = key.split('.');
-		const last = names.pop() ?? '';
-		let section = root;
-		for (const name of names) {
-			const below = (section[name] ?? {}) as Record<string, unknown>;
-			section[name] = below;
-			section = below;
-		}
-		section[last] = value;
-	}
-	return root;
 }

@@ -1,6 +1,6 @@
 /** The configuration as a whole: its sections, and what is common to them. */
 import { z } from 'zod';
-import { agent } from './agent-schema.ts';
+import { agent, agents } from './agent-schema.ts';
 import { hub } from './hub-schema.ts';
 import { oneOf } from './values.ts';
 
@@ -12,12 +12,12 @@ const log = z
 	})
 	.prefault({});
 
-export const schema = z.strictObject({ hub, agent, log });
+export const schema = z.strictObject({ hub, agent, agents, log });
 
 /** Everything that was configured, defaults filled in. */
 export type Configuration = z.output<typeof schema>;
 
-/** Keys that name PEM files, read by whoever opens connections; here they only have to be readable. */
+/** Keys of the schema that name PEM files, read by whoever opens connections; here they only have to be readable. */
 export const PEM_FILES: ReadonlySet<string> = new Set([
 	'hub.tlsCert',
 	'hub.tlsKey',
@@ -25,4 +25,7 @@ export const PEM_FILES: ReadonlySet<string> = new Set([
 	'agent.ca',
 	'agent.tlsCert',
 	'agent.tlsKey',
+	'agents[].ca',
+	'agents[].tlsCert',
+	'agents[].tlsKey',
 ]);

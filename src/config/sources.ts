@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { UsageError } from '../shared/errors.ts';
 import { CONFIG_VARIABLE, readEnvironment } from './environment.ts';
 import { isMissing, readText } from './files.ts';
-import { fileForm, SECRETS } from './keys.ts';
+import { fileForm, isSecret, secretOf } from './keys.ts';
 import type { Entry, Mistakes, Origin } from './mistakes.ts';
 import { readYaml, type YamlFile } from './yaml-file.ts';
 
@@ -27,6 +27,8 @@ export interface Gathered {
 	readonly warnings: readonly string[];
 	/** Undefined without one. */
 	readonly file: string | undefined;
+	/** Lists of sections in the file, and how many each has. */
+	readonly lists: Map<string, number>;
 	/** What paths in the file are relative to. */
 	readonly directory: string;
 	/** Where a mistake about something missing from a section is shown; undefined without a file. */
@@ -34,14 +36,6 @@ export interface Gathered {
 }
 
 const MAX_FILE_BYTES = 1024 * 1024;
-
-/** The other form of a secret: of the secret its file's key, and the other way round. */
-const TWINS: ReadonlyMap<string, string> = new Map(
-	SECRETS.flatMap((key) => [
-		[key, fileForm(key)],
-		[fileForm(key), key],
-	]),
-);
 
 /**
  * @param section `hub` or `agent`: which variables matter
@@ -59,6 +53,7 @@ export async function gather(section: string, sources: Sources, mistakes: Mistak
 		entries: merge(layers, mistakes),
 		warnings: environment.warnings,
 		file: file?.path,
+		lists: new Map(file?.yaml.lists),
 		directory: file ? dirname(file.path) : '.',
 		sectionOrigin: (name) => file?.yaml.sectionOrigin(name),
 	};
@@ -69,17 +64,22 @@ function merge(layers: readonly ReadonlyMap<string, Entry>[], mistakes: Mistakes
 	const merged = new Map<string, Entry>();
 	for (const layer of layers) {
 		for (const [key, entry] of layer) {
-			const twin = TWINS.get(key);
+			const twin = twinOf(key);
 			const other = twin === undefined ? undefined : layer.get(twin);
 			// Either form of a secret takes the place of both forms in the sources below.
 			if (twin !== undefined && !other) merged.delete(twin);
-			if (other && SECRETS.includes(key)) {
+			if (other && isSecret(key)) {
 				mistakes.add(entry.origin, key, `${other.origin.where} says it as well; keep one`);
 			}
 			merged.set(key, entry);
 		}
 	}
 	return merged;
+}
+
+/** The other form of a secret: of the secret its file's key, and the other way round. */
+export function twinOf(key: string): string | undefined {
+	return isSecret(key) ? fileForm(key) : secretOf(key);
 }
 
 interface ConfigFile {

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { formatDuration, parseDuration } from '../shared/duration.ts';
 import { UsageError } from '../shared/errors.ts';
-import { choiceOf, type Kind, listLike, ofKind, TEXT, textLike } from './kinds.ts';
+import { choiceOf, type Kind, listLike, mapLike, ofKind, TEXT, textLike } from './kinds.ts';
 
 /** A longer timer would fire at once in Node. */
 const LONGEST_TIMER = 2 ** 31 - 1;
@@ -228,3 +228,58 @@ export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } 
 		listLike(mayBeEmpty ? 0 : 1),
 		(value) => value as readonly string[],
 	);
+
+const LABEL_NAME = '^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$';
+const MAX_LABELS = 16;
+const MAX_LABEL = 64;
+/** Of all labels, and of all scopes: they travel in one header field with the description of the machine. */
+const MAX_LABELS_TEXT = 1024;
+const MAX_SCOPES_TEXT = 768;
+
+/** @throws UsageError for what is not `name=value` */
+function checkLabel(text: string): void {
+	const [, name = '', value = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+	if (!new RegExp(LABEL_NAME).test(name)) {
+		throw new UsageError(`${quoted(text)} is not a label: write name=value, the name of A-Z a-z 0-9 . _ / -`);
+	}
+	if (value.length > MAX_LABEL || /\p{Cc}/u.test(value)) {
+		throw new UsageError(`${quoted(text)} is not a label: its value has at most ${MAX_LABEL} characters on one line`);
+	}
+}
+
+/** Names with a value each. */
+export const labels = () =>
+	ofKind(
+		listOf(checkLabel).transform((items, context) => {
+			const pairs = items.map((item) => [item.slice(0, item.indexOf('=')), item.slice(item.indexOf('=') + 1)] as const);
+			const found = Object.fromEntries(pairs);
+			if (items.length > MAX_LABELS) {
+				context.addIssue({ code: 'custom', message: `there are ${items.length} labels: write at most ${MAX_LABELS}` });
+			}
+			if (Buffer.byteLength(JSON.stringify(found)) > MAX_LABELS_TEXT) {
+				context.addIssue({ code: 'custom', message: `the labels have more than ${MAX_LABELS_TEXT} bytes together` });
+			}
+			if (Object.keys(found).length < items.length) {
+				context.addIssue({ code: 'custom', message: 'a label is given twice' });
+			}
+			return found;
+		}),
+		mapLike(LABEL_NAME, MAX_LABELS),
+		(value) => Object.entries(value as Record<string, string>).map(([name, text]) => `${name}=${text}`),
+		true,
+	);
+
+/** @throws UsageError for what no token can grant */
+function checkScope(text: string): void {
+	if (/^[A-Za-z0-9._:-]{1,64}$/.test(text)) return;
+	throw new UsageError(`${quoted(text)} is not a scope: write 1 to 64 of A-Z a-z 0-9 . _ : -`);
+}
+
+/** Scopes that an agent asks for. */
+export const scopes = () => {
+	const list = listOf(checkScope, { mayBeEmpty: true }).refine(
+		(items) => JSON.stringify(items).length <= MAX_SCOPES_TEXT,
+		{ message: `the scopes have more than ${MAX_SCOPES_TEXT} characters together` },
+	);
+	return ofKind(list, listLike(0), (value) => value as readonly string[]);
+};

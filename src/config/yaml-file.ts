@@ -11,20 +11,22 @@ import {
 	type Node,
 	Parser,
 	type Scalar,
-	type YAMLError,
 	type YAMLMap,
 	type YAMLSeq,
 } from 'yaml';
 import { suggestion } from './closest.ts';
 import { expand } from './interpolation.ts';
-import { ROOT, type Section } from './keys.ts';
+import { DETAILS, ROOT, type Section, type SectionList, schemaKey } from './keys.ts';
 import type { Entry, Mistakes, Origin } from './mistakes.ts';
 import { spellings } from './spellings.ts';
+import { sentence } from './yaml-faults.ts';
 
 /** The parser's recursion would exhaust the stack long before this program's three levels make sense. */
 const MAX_DEPTH = 64;
 /** Each one is looked for through the whole document. */
 const MAX_ALIASES = 100;
+/** Sections in one list. */
+const MAX_SECTIONS = 1000;
 
 export interface YamlFile {
 	readonly entries: ReadonlyMap<string, Entry>;
@@ -32,6 +34,8 @@ export interface YamlFile {
 	readonly broken: boolean;
 	/** Variables that values were written with. */
 	readonly variables: ReadonlySet<string>;
+	/** Lists of sections, and how many each has. */
+	readonly lists: ReadonlyMap<string, number>;
 	/** Where a section begins, for mistakes about what it lacks; the beginning of the file if it is not there. */
 	sectionOrigin(name: string): Origin;
 }
@@ -60,6 +64,7 @@ class YamlReader {
 	readonly #lines = new LineCounter();
 	readonly #entries = new Map<string, Entry>();
 	readonly #sections = new Map<string, Origin>();
+	readonly #lists = new Map<string, number>();
 	#document: Document | undefined;
 	#broken = false;
 	#aliases = 0;
@@ -80,6 +85,7 @@ class YamlReader {
 			entries: this.#entries,
 			broken: this.#broken,
 			variables: this.#variables,
+			lists: this.#lists,
 			sectionOrigin: (name) => this.#sections.get(name) ?? this.#at(0),
 		};
 	}
@@ -132,8 +138,28 @@ class YamlReader {
 			}
 			const below = section.get(name);
 			if (below) this.#sections.set(`${prefix}${name}`, origin);
-			if (below && value) this.#readSection(value, below, `${prefix}${name}.`);
-			if (!below) this.#readValue(value ?? undefined, origin, `${prefix}${name}`);
+			if (below === undefined) this.#readValue(value ?? undefined, origin, `${prefix}${name}`);
+			else if ('each' in below) this.#readSections(value ?? undefined, origin, below, `${prefix}${name}`);
+			else if (value) this.#readSection(value, below, `${prefix}${name}.`);
+		}
+	}
+
+	#readSections(written: Node | undefined, keyOrigin: Origin, { each }: SectionList, name: string): void {
+		const node = written && this.#resolved(written, undefined);
+		if (written && !node) return;
+		if (!written || !isSeq(node) || node.items.length === 0) {
+			const origin = written ? this.#of(written) : keyOrigin;
+			this.#mistakes.add(origin, undefined, `${name} is a list of sections: write a - before the first key of each`);
+			return;
+		}
+		if (node.items.length > MAX_SECTIONS) {
+			this.#mistakes.add(keyOrigin, undefined, `${name} has more than ${MAX_SECTIONS} sections`);
+			return;
+		}
+		this.#lists.set(name, node.items.length);
+		for (const [index, item] of (node.items as Node[]).entries()) {
+			this.#sections.set(`${name}[${index}]`, this.#of(item));
+			this.#readSection(item, each, `${name}[${index}].`);
 		}
 	}
 
@@ -148,6 +174,8 @@ class YamlReader {
 			this.#entries.set(key, this.#expanded(node, this.#of(written)));
 		} else if (isSeq(node)) {
 			this.#readList(node, this.#of(written), key);
+		} else if (isMap(node) && DETAILS.get(schemaKey(key))?.map) {
+			this.#readMap(node as YAMLMap<Node, Node | null>, this.#of(written), key);
 		} else {
 			this.#refuse(written, key, 'takes a value, not a section');
 		}
@@ -167,6 +195,26 @@ class YamlReader {
 			const item = this.#expanded(node, this.#of(written));
 			fault ??= item.fault;
 			values.push(item.value);
+			items.push(item.origin);
+		}
+		this.#entries.set(key, { value: values, origin, items, fault });
+	}
+
+	/** As a list of `name=value`. */
+	#readMap(map: YAMLMap<Node, Node | null>, origin: Origin, key: string): void {
+		const values: string[] = [];
+		const items: Origin[] = [];
+		let fault: Entry['fault'];
+		for (const { key: name, value: written } of map.items) {
+			const node = written && this.#resolved(written, key);
+			if (written && !node) return;
+			if (!isScalar(name) || !isScalar(node) || isNothing(node)) {
+				this.#refuse(name, key, 'takes names with a text each');
+				return;
+			}
+			const item = this.#expanded(node, this.#of(written ?? name));
+			fault ??= item.fault;
+			values.push(`${name.value}=${item.value}`);
 			items.push(item.origin);
 		}
 		this.#entries.set(key, { value: values, origin, items, fault });
@@ -243,26 +291,4 @@ function oneOfThese(section: Section): string {
 function aliasFault(aliases: number): string {
 	if (aliases > MAX_ALIASES) return `more than ${MAX_ALIASES} aliases`;
 	return 'there is no anchor of this name before; put a text that begins with * in quotes';
-}
-
-/** The parser's own words, but for those that repeat the text, which may be a secret without quotes. */
-function sentence(fault: YAMLError): string {
-	switch (fault.code) {
-		case 'TAG_RESOLVE_FAILED':
-			return 'tags are not served here; put a text that begins with ! in quotes';
-		case 'BAD_SCALAR_START':
-			return 'a text that begins with this character must be in quotes';
-		case 'BLOCK_AS_IMPLICIT_KEY':
-			return 'a second colon in the line; put a text that holds a colon and a space in quotes';
-		case 'BAD_ALIAS':
-			return 'not an alias or anchor; put a text that begins with * or & in quotes';
-		case 'BAD_DIRECTIVE':
-			return 'directives are not served here; put a text that begins with % in quotes';
-		case 'BAD_DQ_ESCAPE':
-			return 'not an escape sequence; write \\\\ for a backslash, or use single quotes';
-		case 'UNEXPECTED_TOKEN':
-			return 'something is left over here; check the quotes and the indentation';
-		default:
-			return fault.message;
-	}
 }

@@ -147,7 +147,7 @@ export class Acceptor {
 			tokenId: claims.tokenId,
 			tokenName: claims.name,
 			agentId,
-			scopes: claims.scopes,
+			scopes: grantedScopes(claims.scopes, info.scopes),
 			scopePaths: claims.scopePaths,
 			issuedAt: claims.issuedAt,
 			info,
@@ -186,6 +186,15 @@ export class Acceptor {
 			'agent connected',
 		);
 	}
+}
+
+/** @param wanted undefined is all that the token grants */
+function grantedScopes(granted: readonly string[], wanted: readonly string[] | undefined): readonly string[] {
+	const missing = wanted?.find((scope) => !granted.includes(scope));
+	if (missing === undefined) return wanted ?? granted;
+	const has = granted.length === 0 ? 'none' : granted.join(', ');
+	const sentence = `The agent wants the scope ${missing.slice(0, 64)}, which its token does not grant: it grants ${has.slice(0, 256)}.`;
+	throw new SlimeError('unauthorized', sentence);
 }
 
 const REVOKED = 'The token was revoked; make another with slime hub register.';

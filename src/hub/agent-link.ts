@@ -134,6 +134,8 @@ export class AgentLink implements Member, SessionHandler {
 			tokenId,
 			address,
 			version: info.version,
+			labels: info.labels,
+			scopes: this.identity.scopes,
 			state: draining ? 'leaving' : standing,
 			workers: { total: info.numWorker ?? limit, used: leased, limit },
 			age: Math.round(performance.now() - this.#connected),

@@ -27,6 +27,10 @@ export interface AgentInfo {
 	/** 1 to 65,535. */
 	readonly numWorker?: number;
 	readonly hardware?: unknown;
+	/** Which of its token's scopes it serves; all of them if left out. */
+	readonly scopes?: readonly string[];
+	/** For the hub's operator. */
+	readonly labels?: Readonly<Record<string, string>>;
 	readonly [key: string]: unknown;
 }
 
@@ -104,12 +108,35 @@ function readAgentInfo(text: string): AgentInfo {
 		throw new SlimeError('bad_request', odd.message, { cause });
 	}
 	if (typeof value !== 'object' || value === null || Array.isArray(value)) throw odd;
-	const { version, numWorker, ...rest } = value as Record<string, unknown>;
+	const { version, numWorker, scopes, labels, ...rest } = value as Record<string, unknown>;
+	if (scopes !== undefined && !isTexts(scopes)) {
+		throw new SlimeError('bad_request', 'The scopes of Slime-Agent-Info are no list of texts.');
+	}
 	return {
 		...rest,
+		...(scopes !== undefined && { scopes }),
+		...(labels !== undefined && { labels: readLabels(labels) }),
 		...(typeof version === 'string' && version.length <= 64 && { version }),
 		...(isWorkerCount(numWorker) && { numWorker }),
 	};
+}
+
+function isTexts(value: unknown): value is string[] {
+	return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+const MAX_LABELS = 16;
+const MAX_LABEL = 64;
+
+/** What operators are shown: so many, so long, on one line each. */
+function readLabels(value: unknown): Record<string, string> {
+	const pairs = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+	const texts = pairs.filter((pair): pair is [string, string] => pair.every(isLabelText));
+	return Object.fromEntries(texts.slice(0, MAX_LABELS));
+}
+
+function isLabelText(text: unknown): boolean {
+	return typeof text === 'string' && text.length <= MAX_LABEL && !/\p{Cc}/u.test(text);
 }
 
 function isWorkerCount(value: unknown): value is number {

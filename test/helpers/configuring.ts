@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { parseUpstream } from '../../src/agent/upstream.ts';
-import { type AgentSettings, type HubSettings, type Loaded, loadAgent, loadHub } from '../../src/config/load.ts';
+import { type AgentSettings, type HubSettings, type Loaded, loadAgents, loadHub } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/mistakes.ts';
 import type { Sources } from '../../src/config/sources.ts';
 
@@ -21,7 +21,9 @@ export interface Folder {
 	readonly path: string;
 	sources(written: Written): Promise<Sources>;
 	hub(written: Written): Promise<Loaded<HubSettings>>;
+	/** The only agent, or the first of several. */
 	agent(written: Written): Promise<Loaded<AgentSettings>>;
+	agents(written: Written): Promise<Loaded<readonly AgentSettings[]>>;
 	/** Its mistakes, with the folder's name taken out. */
 	mistakes(loading: Promise<unknown>): Promise<readonly string[]>;
 }
@@ -43,7 +45,13 @@ export async function folder(t: TestContext): Promise<Folder> {
 		path,
 		sources,
 		hub: async (written) => loadHub(await sources(written)),
-		agent: async (written) => loadAgent(await sources(written), parseUpstream),
+		agent: async (written) => {
+			const { settings, ...loaded } = await loadAgents(await sources(written), parseUpstream);
+			const [first] = settings;
+			if (first === undefined) throw new Error('there is no agent');
+			return { ...loaded, settings: first };
+		},
+		agents: async (written) => loadAgents(await sources(written), parseUpstream),
 		mistakes: async (loading) => {
 			try {
 				await loading;

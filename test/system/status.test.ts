@@ -77,4 +77,23 @@ test('a tunnel that was replaced and finishes its request is shown as leaving', 
 	assert.equal((await answer).status, 200);
 });
 
+test('labels of an agent, and the scopes that it serves, are shown', async (t) => {
+	const { hub, join } = await stack(t, [], { hub: { adminPort: 0 } });
+	const granted = await token({ scopes: ['chat', 'images'] });
+	const service = await upstream(t, (_req, res) => void res.end());
+	await join(service.address, { agentID: 'a', token: granted, labels: { gpu: 'A100', site: 'attic' } });
+	const common = { token: granted, hubs: [hub.agentUrl], upstreams: [service.address], reportHardware: false };
+	const narrow = await createAgent({ ...common, agentID: 'b', scopes: ['images'] });
+	t.after(() => narrow.close());
+	await eventually('both are there', () => hub.agents === 2);
+	const { agents } = await statusOf(hub.adminPort ?? 0);
+	assert.deepEqual(
+		agents.map(({ labels, scopes }) => ({ labels, scopes })),
+		[
+			{ labels: { gpu: 'A100', site: 'attic' }, scopes: ['chat', 'images'] },
+			{ labels: undefined, scopes: ['images'] },
+		],
+	);
+});
+
 const QUEUE = { mode: 'header', max: 7, timeout: 60_000, maxBytes: 1024 } as const;

@@ -27,6 +27,8 @@ test('every secret can be given as a file', () => {
 		'hub.adminToken',
 		'agent.token',
 		'agent.upstreamToken',
+		'agents[].token',
+		'agents[].upstreamToken',
 	]);
 });
 
@@ -35,6 +37,10 @@ test('the example configuration holds every key, in use or commented out, with a
 	const all = readYaml(example.replaceAll(/^( *)#([a-zA-Z]+:)/gm, '$1$2'), 'config.example.yaml', mistakes);
 	mistakes.raise();
 	assert.deepEqual([...all.entries.keys()].sort(), [...KEYS].sort());
+	const several = example.replaceAll(/^# (?=agents:| {2,})/gm, '');
+	const { lists } = readYaml(several, 'config.example.yaml', mistakes);
+	mistakes.raise();
+	assert.equal(lists.get('agents'), 2);
 	const lines = example.split('\n');
 	for (const [index, line] of lines.entries()) {
 		if (/^ +#?[a-zA-Z]+: ./.test(line)) assert.match(lines[index - 1] ?? '', /^ +# /, `nothing is said about ${line}`);
