@@ -1,10 +1,10 @@
-/** The routes below /api: what the hub is doing, and which tokens it does not let in. Knows JSON; how a hub does it is the hub's. */
+/** The routes below /api: what the hub is doing, and what operators tell it to do. Knows JSON; how a hub does it is the hub's. */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { SlimeError } from '../shared/errors.ts';
 import { answerJson } from './answers.ts';
 import type { Route } from './router.ts';
-import type { HubStatus } from './status.ts';
+import type { AgentDetails, AgentName, HubStatus } from './status.ts';
 
 const MAX_BODY = 16 * 1024;
 
@@ -16,9 +16,24 @@ export interface RevokeOutcome {
 	readonly tunnels: number;
 }
 
+/** Agents of an id: that of every token, or of one. */
+export interface AgentTarget {
+	readonly agent: string;
+	readonly tokenId?: string | undefined;
+}
+
 /** What the routes need of a hub. */
 export interface ApiHub {
 	status(): HubStatus;
+	agents(): readonly AgentDetails[];
+	/** Those that an operator drained, connected or not. */
+	drained(): readonly AgentName[];
+	/** They get no new requests until they are resumed, also when they come back meanwhile. @throws SlimeError `not_found` */
+	drain(target: AgentTarget): readonly AgentName[];
+	/** @throws SlimeError `not_found` when none of them is drained */
+	resume(target: AgentTarget): readonly AgentName[];
+	/** Resolves when their tunnels are closed. @throws SlimeError `not_found` */
+	disconnect(target: AgentTarget): Promise<readonly AgentName[]>;
 	/** Oldest first. */
 	revocations(): ReadonlyArray<RevokeOutcome['revocation']>;
 	/**
@@ -34,9 +49,16 @@ export function apiRoutes(hub: ApiHub): readonly Route[] {
 		path,
 		handle: async (req, res) => answerJson(res, await answer(req)),
 	});
+	type Action = (target: AgentTarget) => readonly AgentName[] | Promise<readonly AgentName[]>;
+	const onAgents = (verb: string, action: Action) =>
+		route('POST', `/api/agents/${verb}`, async (req) => ({ agents: await action(agentTarget(await readJson(req))) }));
 	return [
 		route('GET', '/api/openapi.json', openApi),
 		route('GET', '/api/status', () => hub.status()),
+		route('GET', '/api/agents', () => ({ agents: hub.agents(), drained: hub.drained() })),
+		onAgents('drain', (target) => hub.drain(target)),
+		onAgents('resume', (target) => hub.resume(target)),
+		onAgents('disconnect', (target) => hub.disconnect(target)),
 		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
 		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
 	];
@@ -47,11 +69,25 @@ async function openApi(): Promise<unknown> {
 	return JSON.parse(await readFile(new URL('../../docs/openapi.json', import.meta.url), 'utf8'));
 }
 
+function agentTarget(body: unknown): AgentTarget {
+	const { agent, tokenId, ...others } = fields(body);
+	const known = Object.keys(others).length === 0 && (tokenId === undefined || typeof tokenId === 'string');
+	if (known && typeof agent === 'string') return { agent, tokenId };
+	throw new SlimeError('bad_request', 'Write {"agent": "…"}, with "tokenId": "…" for that of one token alone.');
+}
+
 function revokeTarget(body: unknown): RevokeTarget {
-	const { tokenId, name } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+	const { tokenId, name, ...others } = fields(body);
+	if (Object.keys(others).length > 0) throw new SlimeError('bad_request', REVOKE);
 	if (typeof tokenId === 'string' && name === undefined) return { tokenId };
 	if (typeof name === 'string' && tokenId === undefined) return { name };
-	throw new SlimeError('bad_request', 'Write {"tokenId": "…"} or {"name": "…"}.');
+	throw new SlimeError('bad_request', REVOKE);
+}
+
+const REVOKE = 'Write {"tokenId": "…"} or {"name": "…"}.';
+
+function fields(body: unknown): Record<string, unknown> {
+	return typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
 }
 
 /** Only what says that it is JSON, which a page of another site cannot send unasked. */

@@ -13,8 +13,8 @@ export interface AgentStatus {
 	readonly labels?: Readonly<Record<string, string>> | undefined;
 	/** Scopes that it serves. */
 	readonly scopes: readonly string[];
-	/** `connecting`: it has not said yet how many workers it has. `leaving`: it gets nothing new. */
-	readonly state: 'connecting' | 'ready' | 'leaving';
+	/** `connecting`: it has not said yet how many workers it has. `drained`, by an operator, and `leaving`: it gets nothing new. */
+	readonly state: 'connecting' | 'ready' | 'drained' | 'leaving';
 	/** `total` as it says of itself; `used` by requests of this hub; `limit`: most that this hub may use now. */
 	readonly workers: { readonly total: number; readonly used: number; readonly limit: number };
 	/** How long this tunnel has been open. */
@@ -22,6 +22,15 @@ export interface AgentStatus {
 	/** Round trip of the tunnel as last measured; null before that. */
 	readonly rtt: number | null;
 }
+
+export interface AgentDetails extends AgentStatus {
+	readonly scopePaths: readonly string[];
+	/** As it says of itself, if it says anything. */
+	readonly hardware?: object | undefined;
+}
+
+/** Who an agent is, whether it is connected or not. */
+export type AgentName = Pick<AgentStatus, 'id' | 'token' | 'tokenId'>;
 
 export interface HubStatus {
 	readonly version: string;

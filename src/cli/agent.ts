@@ -1,5 +1,6 @@
 /** The commands of an agent: run, check. What they need is loaded when they run, for the others to start fast. */
 import type { AgentSettings, Loaded } from '../config/load.ts';
+import { AGENT_ACTIONS } from './agent-actions.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
 import { serve } from './service.ts';
 
@@ -67,6 +68,7 @@ const FLAGS: readonly Flag[] = [
 export const AGENT_COMMANDS: readonly Command[] = [
 	{ name: 'agent run', summary: 'Run an agent beside a service', flags: FLAGS, run: runAgent },
 	{ name: 'agent check', summary: "Say whether the agent's configuration is right", flags: FLAGS, run: check },
+	...AGENT_ACTIONS,
 ];
 
 async function runAgent(call: Call): Promise<number> {

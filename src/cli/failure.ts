@@ -8,7 +8,10 @@ export function failureLine(error: unknown): string {
 	if (field(error, 'syscall') === 'getaddrinfo') {
 		return `cannot find the host ${field(error, 'hostname')}: write a name that resolves here, or an IP address`;
 	}
-	return messageOf(error).replaceAll(/\s*\n\s*/g, ' ');
+	// Some of it may be what another program said, which must not move the cursor.
+	return messageOf(error)
+		.replaceAll(/\s*\n\s*/g, ' ')
+		.replaceAll(/\p{C}/gu, '?');
 }
 
 /** Whether it is this program's own fault, so that its stack is worth more than its message. */

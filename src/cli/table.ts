@@ -12,9 +12,14 @@ const WIDE =
 	/[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}]|[\u{20000}-\u{3fffd}]/gu;
 const NO_WIDTH = /\p{M}/gu;
 
+/** One line that does nothing to a terminal, whatever the text was. */
+export function printable(text: unknown): string {
+	return String(text).replaceAll(UNPRINTABLE, '?');
+}
+
 /** Columns whose cells are all numbers stand to the right. */
 export function writeTable(output: Output, head: readonly string[], rows: ReadonlyArray<readonly string[]>): void {
-	const lines = [head, ...rows].map((cells) => cells.map((cell) => cell.replaceAll(UNPRINTABLE, '?')));
+	const lines = [head, ...rows].map((cells) => cells.map(printable));
 	output.write(`${(output.isTTY === true ? aligned(lines) : lines.map((cells) => cells.join('\t'))).join('\n')}\n`);
 }
 

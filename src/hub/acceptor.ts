@@ -1,7 +1,6 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { AgentStatus } from '../admin/status.ts';
 import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
@@ -34,6 +33,8 @@ export interface AcceptorOptions {
 	readonly revocations: Revocations;
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
+	/** Whether an operator wants an agent to get nothing, also when it comes back. @param key token id and agent id */
+	readonly drained: (key: string) => boolean;
 	/** Agents must have brought a certificate that our CA signed. */
 	readonly certificates: boolean;
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
@@ -61,9 +62,9 @@ export class Acceptor {
 	}
 
 	/** Every tunnel, also those that are leaving, by the agents' ids. */
-	get status(): readonly AgentStatus[] {
-		const all = [...this.#links.values(), ...this.#leaving].map((link) => link.status);
-		return all.sort((a, b) => (a.id < b.id ? -1 : Number(a.id > b.id)));
+	get all(): readonly AgentLink[] {
+		const id = ({ identity }: AgentLink) => identity.agentId;
+		return [...this.#links.values(), ...this.#leaving].sort((a, b) => (id(a) < id(b) ? -1 : Number(id(a) > id(b))));
 	}
 
 	/** Tunnels that were replaced or are leaving. */
@@ -116,12 +117,12 @@ export class Acceptor {
 
 	/** Ends the tunnels whose tokens are revoked. @returns of each a promise that resolves when it is closed */
 	endRevoked(): ReadonlyArray<Promise<void>> {
-		const ended = [...this.#links.values(), ...this.#leaving].filter(({ identity }) => this.#isRevoked(identity));
+		const ended = this.all.filter(({ identity }) => this.#isRevoked(identity));
 		for (const { identity } of ended) {
 			const { agentId: agent, tokenName: token, tokenId } = identity;
 			this.#options.logger.warn({ agent, token, tokenId }, "the agent's token was revoked: its tunnel is closed");
 		}
-		return ended.map((link) => link.revoke());
+		return ended.map((link) => link.end('revoked', "the agent's token was revoked"));
 	}
 
 	#isRevoked({ tokenId, tokenName: name, issuedAt }: AgentIdentity): boolean {
@@ -129,7 +130,7 @@ export class Acceptor {
 	}
 
 	destroyAll(): void {
-		for (const link of [...this.#links.values(), ...this.#leaving]) link.session.destroy();
+		for (const link of this.all) link.session.destroy();
 	}
 
 	async #identify(req: IncomingMessage, address: string): Promise<AgentIdentity> {
@@ -174,6 +175,7 @@ export class Acceptor {
 				if (this.#isEmpty) this.#whenEmpty?.();
 			},
 		});
+		if (this.#options.drained(link.key)) link.drain();
 		const before = this.#links.get(link.key);
 		this.#links.set(link.key, link);
 		statistics.tunnelOpened(link.key, before !== undefined);

@@ -3,7 +3,7 @@
  * Knows who the agent is; nothing of applications.
  */
 import type { Duplex } from 'node:stream';
-import type { AgentStatus } from '../admin/status.ts';
+import type { AgentDetails, AgentStatus } from '../admin/status.ts';
 import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
@@ -21,7 +21,7 @@ const MiB = 1024 * KiB;
 /** Initial stream windows of one tunnel, all together, at most. */
 const ALL_WINDOWS = 32 * MiB;
 
-/** How long an agent has to read that its token was revoked, in milliseconds; then its requests are cut. */
+/** How long an agent has to read why its tunnel is closed, in milliseconds; then its requests are cut. */
 const LAST_WORD = 500;
 
 /** Who an agent is, as its token and its handshake say. */
@@ -81,8 +81,9 @@ export class AgentLink implements Member, SessionHandler {
 	#refused = false;
 	/** The agent has said so. */
 	#leaving = false;
-	/** It gets no new requests. */
+	/** It gets no new requests, and the tunnel ends with those that it has. */
 	retired = false;
+	#drained = false;
 
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
@@ -127,7 +128,7 @@ export class AgentLink implements Member, SessionHandler {
 		const { agentId: id, tokenName: token, tokenId, address, info } = this.identity;
 		const { limit, leased } = this.#membership;
 		const { draining, rtt } = this.session;
-		const standing = this.ready ? 'ready' : 'connecting';
+		const standing = !this.ready ? 'connecting' : this.#drained ? 'drained' : 'ready';
 		return {
 			id,
 			token,
@@ -143,9 +144,33 @@ export class AgentLink implements Member, SessionHandler {
 		};
 	}
 
+	/** The same, with what it says of its machine. */
+	get details(): AgentDetails {
+		const { scopePaths, info } = this.identity;
+		const { hardware } = info;
+		const isTold = typeof hardware === 'object' && hardware !== null && !Array.isArray(hardware);
+		return { ...this.status, scopePaths, hardware: isTold ? hardware : undefined };
+	}
+
 	/** What it may have and has; the limit is 0 while it is paused, drains or has not said. */
 	get slots(): Pick<Membership, 'limit' | 'leased' | 'aside'> {
 		return this.#membership;
+	}
+
+	/** Whether it may be given requests. */
+	get takesRequests(): boolean {
+		return !this.retired && !this.#drained;
+	}
+
+	/** No new requests until it is resumed; the tunnel stays. Any number of times, as `resume`. */
+	drain(): void {
+		this.#drained = true;
+		this.#membership.drain();
+	}
+
+	resume(): void {
+		this.#drained = false;
+		if (!this.retired) this.#membership.resume();
 	}
 
 	/** Calls the listener when the frames that are being read have all been told. */
@@ -199,16 +224,16 @@ export class AgentLink implements Member, SessionHandler {
 		this.session.shutdown(reason);
 	}
 
-	/** Its token is not valid any more: nothing new, and what is under way has a moment. Resolves when the socket is closed. */
-	async revoke(): Promise<void> {
+	/** Nothing new, and what is under way has a moment. Resolves when the socket is closed. @param why as the log says it */
+	async end(reason: 'revoked' | 'disconnected', why: string): Promise<void> {
 		const { session } = this;
 		const closed = new Promise<void>((resolve) => {
 			if (session.socket.closed) resolve();
 			else session.socket.once('close', () => resolve());
 		});
-		this.retire('revoked');
+		this.retire(reason);
 		const cut = setTimeout(() => {
-			session.destroy(new Error("the agent's token was revoked"));
+			session.destroy(new Error(why));
 			session.socket.destroy();
 		}, LAST_WORD);
 		await closed;

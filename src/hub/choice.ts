@@ -23,7 +23,8 @@ export class Slots<M> implements HeapItem<Slots<M>> {
 	/** Place in the order in which agents joined. */
 	readonly joined: number;
 	readonly member: M;
-	readonly profile: Profile<M>;
+	/** Another object for the same grants when it is opened again and nobody had them meanwhile. */
+	profile: Profile<M>;
 	limit = 0;
 	/** May be above a limit that was lowered. */
 	leased = 0;

@@ -37,6 +37,8 @@ export interface Membership {
 	setLimit(limit: number): void;
 	/** No new leases; those that exist stay. */
 	drain(): void;
+	/** Leases again, within its limit, of one that drains and has not left. */
+	resume(): void;
 	/** Gone; leases that exist may still be released. */
 	leave(): void;
 }
@@ -161,6 +163,7 @@ export class Dispatcher<M extends Member> {
 				this.#offer(slots);
 			},
 			drain: () => this.#retire(slots),
+			resume: () => this.#reopen(slots),
 			leave: () => {
 				this.#retire(slots);
 				this.#joined.delete(slots);
@@ -247,6 +250,15 @@ export class Dispatcher<M extends Member> {
 		}
 		this.#profiles.delete(Profile.keyOf(profile));
 		this.#eligibility.remove(profile);
+	}
+
+	#reopen(slots: Slots<M>): void {
+		if (slots.open || !this.#joined.has(slots)) return;
+		slots.open = true;
+		slots.profile = this.#profileOf(slots.member);
+		slots.profile.members++;
+		this.#byKey.set(slots.member.key, slots);
+		this.#offer(slots);
 	}
 
 	/** Nobody is set aside who is the last. */

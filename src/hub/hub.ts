@@ -6,20 +6,19 @@ import { EventLoopLag } from '../admin/event-loop-lag.ts';
 import { metricsRoute } from '../admin/metrics-route.ts';
 import { probeRoutes, type Readiness } from '../admin/probes.ts';
 import { AdminServer } from '../admin/server.ts';
-import type { HubStatus } from '../admin/status.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
-import { messageOf, SlimeError } from '../shared/errors.ts';
-import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
+import { AgentControl } from './agent-control.ts';
 import type { AgentLink } from './agent-link.ts';
 import { Cors } from './cors.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
 import { type Bound, Listeners } from './listeners.ts';
+import { operationsOf } from './operations.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
 import { readingsOf } from './readings.ts';
 import { Statistics } from './statistics.ts';
@@ -64,7 +63,6 @@ export interface Hub {
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
 	const { logger, queue } = options;
-	const started = performance.now();
 	const appAuth = new AppAuth({ appPassword: options.appPassword, keys: options.keys });
 	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
 	const revocations = await Revocations.open({
@@ -88,11 +86,13 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		logger,
 	});
 	const { clientAuth } = options;
+	const control: AgentControl = new AgentControl(() => acceptor.all, logger);
 	const acceptor = new Acceptor({
 		tokens,
 		revocations,
 		dispatcher,
 		heartbeat: options.heartbeat,
+		drained: (key) => control.isDrained(key),
 		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
 		bindIdentity: options.bindIdentity,
 		statistics,
@@ -111,29 +111,17 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		listeners.close();
 		throw error;
 	}
-	const revoke = async (target: RevocationTarget): Promise<RevokeOutcome> => {
-		const revocation = revocations.add(target);
-		logger.warn('tokenId' in target ? { tokenId: target.tokenId } : { token: target.name }, 'revoked');
-		const closed = acceptor.endRevoked();
-		const [kept] = await Promise.allSettled([revocations.save(), within(CLOSING, Promise.all(closed))]);
-		if (kept.status === 'fulfilled') return { revocation, tunnels: closed.length };
-		const reason = messageOf(kept.reason);
-		logger.error({ reason }, 'a revocation was not kept: it holds until this hub ends');
-		throw new SlimeError('internal', `Revoked, but only until this hub ends: it could not be kept (${reason}).`);
-	};
+	const api = operationsOf({
+		gateway,
+		dispatcher,
+		acceptor,
+		control,
+		revocations,
+		queueMax: queue.max,
+		concurrent: options.concurrent,
+		logger,
+	});
 	const access = new AdminAccess(options.adminToken, options.adminHost);
-	const status = (): HubStatus => {
-		const { slots: total, leased: used, waiting } = dispatcher.stats();
-		return {
-			version,
-			uptime: Math.round(performance.now() - started),
-			draining: gateway.draining,
-			agents: acceptor.status,
-			slots: { total, used, concurrent },
-			queue: { waiting, max: queue.max },
-		};
-	};
-	const api = { status, revoke, revocations: () => revocations.list };
 	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
 	const readiness = (): Readiness => {
 		if (gateway.draining) return 'draining';
@@ -205,7 +193,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		get revocations() {
 			return revocations.list;
 		},
-		revoke,
+		revoke: api.revoke,
 		reload: () => {
 			listeners.reload();
 			void revocations.reread();
@@ -219,9 +207,6 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		close: () => end(0),
 	};
 }
-
-/** How long the tunnels of a revoked token may take to close before that is not waited for, in milliseconds. */
-const CLOSING = 1000;
 
 /** How long agents may take to close after the last request, in milliseconds. */
 const FAREWELL = 1000;

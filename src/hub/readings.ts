@@ -74,11 +74,11 @@ function agents(acceptor: Acceptor): Iterable<AgentReading> {
 		const { leased: used, aside, limit } = link.slots;
 		const known = readings.get(key);
 		if (known !== undefined) {
-			const slots = known.slots + (link.retired ? 0 : limit);
+			const slots = known.slots + (link.takesRequests ? limit : 0);
 			readings.set(key, { ...known, slots, used: known.used + used, paused: slots === 0, aside: known.aside || aside });
 			continue;
 		}
-		const slots = link.retired ? 0 : limit;
+		const slots = link.takesRequests ? limit : 0;
 		const roundTrip = link.session.rtt === 0 ? null : link.session.rtt / 1000;
 		readings.set(key, { agent, token, slots, used, paused: slots === 0, aside, roundTrip });
 	}

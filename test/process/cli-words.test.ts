@@ -56,6 +56,9 @@ test('every flag of the documentation is in the help of its command', async () =
 		'hub init': 'dir',
 		'agent run':
 			'token hub upstream numWorker agentID reportHardware ca tlsCert tlsKey serverName pin upstreamTokenFile stateDir config tokenFile',
+		'agent drain': 'agentID tokenId adminHost adminPort adminToken adminTokenFile config',
+		'agent resume': 'agentID tokenId adminHost adminPort adminToken adminTokenFile config',
+		'agent disconnect': 'agentID tokenId adminHost adminPort adminToken adminTokenFile config',
 		certs: 'out hosts client force',
 		status: 'adminHost adminPort adminToken adminTokenFile json config',
 	};

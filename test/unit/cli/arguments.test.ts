@@ -107,7 +107,10 @@ test('words that are no command are refused with the nearest one', () => {
 		['hub:run', 'unknown command "hub:run"; did you mean hub run? See slime --help'],
 		['frobnicate', 'unknown command "frobnicate"; see slime --help'],
 		['Hub run', 'unknown command "Hub"; did you mean hub? See slime --help'],
-		['agent', 'a command is missing: write slime agent run, slime agent check; see slime agent --help'],
+		[
+			'agent',
+			'a command is missing: write slime agent run, slime agent check, slime agent drain, slime agent resume, slime agent disconnect; see slime agent --help',
+		],
 		['hub --port 1', 'no command before --port: write slime hub run --port; see slime hub --help'],
 	];
 	for (const [text, message] of refused) assert.equal(refusal(text.split(' ')), message);

@@ -148,6 +148,13 @@ function walk(seed: number, concurrent: number, steps: number): void {
 			agent.here = false;
 			agent.membership.leave();
 		},
+		function resume() {
+			const agent = one(model.agents.filter(({ here }) => here));
+			if (agent === undefined) return;
+			if (!agent.open) model.newest.set(agent.member.key, agent);
+			agent.open = true;
+			agent.membership.resume();
+		},
 		function acquire() {
 			const wanted = wish();
 			const exclude = new Set(some(model.agents.filter(({ open }) => open)).map(({ member }) => member));
