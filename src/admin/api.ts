@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { SlimeError } from '../shared/errors.ts';
 import { answerJson } from './answers.ts';
+import type { RecentRequest, RequestList } from './requests.ts';
 import type { Route } from './router.ts';
 import type { AgentDetails, AgentName, HubStatus } from './status.ts';
 
@@ -26,6 +27,12 @@ export interface AgentTarget {
 export interface ApiHub {
 	status(): HubStatus;
 	agents(): readonly AgentDetails[];
+	/** Those that have not ended, oldest first. */
+	requests(): RequestList;
+	/** Those that wait, in the order in which they would be served if any agent could serve all of them. */
+	queue(): RequestList & { readonly max: number; readonly heldBytes: number };
+	/** Last ended first. */
+	recent(): readonly RecentRequest[];
 	/** Those that an operator drained, connected or not. */
 	drained(): readonly AgentName[];
 	/** They get no new requests until they are resumed, also when they come back meanwhile. @throws SlimeError `not_found` */
@@ -59,6 +66,9 @@ export function apiRoutes(hub: ApiHub): readonly Route[] {
 		onAgents('drain', (target) => hub.drain(target)),
 		onAgents('resume', (target) => hub.resume(target)),
 		onAgents('disconnect', (target) => hub.disconnect(target)),
+		route('GET', '/api/requests', () => hub.requests()),
+		route('GET', '/api/requests/recent', () => ({ requests: hub.recent() })),
+		route('GET', '/api/queue', () => hub.queue()),
 		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
 		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
 	];

@@ -1,5 +1,7 @@
 /** What /api/status says: the hub at one moment. Times are milliseconds. */
 
+import type { RequestStatus } from './requests.ts';
+
 export interface AgentStatus {
 	readonly id: string;
 	/** Name of its token. */
@@ -27,6 +29,8 @@ export interface AgentDetails extends AgentStatus {
 	readonly scopePaths: readonly string[];
 	/** As it says of itself, if it says anything. */
 	readonly hardware?: object | undefined;
+	/** Those that it has; `workers.used` counts also those that are left out. */
+	readonly requests: readonly RequestStatus[];
 }
 
 /** Who an agent is, whether it is connected or not. */

@@ -2,8 +2,10 @@
  * One app request that was let in: which agent takes it now or later, again if it certainly did not start, and how it ended. Knows the
  * dispatcher; what happens on a tunnel is the exchange's business.
  */
+import type { RequestStatus } from '../admin/requests.ts';
 import type { ApiKey } from '../auth/api-keys.ts';
 import type { FieldList } from '../h2/protocol.ts';
+import { bounded } from '../shared/bounded.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { AgentVerdict } from '../tunnel/fields.ts';
 import type { AgentLink } from './agent-link.ts';
@@ -11,11 +13,12 @@ import { type AppRequest, isRepeatable, type ResponseListener } from './app-requ
 import type { Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
+import { InFlight } from './in-flight.ts';
 import { type BodyOwner, RequestBody } from './request-body.ts';
 import type { ReplayReason, RequestOutcome } from './statistics.ts';
 import { queueTimeout, urgencyOf, wantsToWait } from './wishes.ts';
 
-export class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, BodyOwner {
+export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, BodyOwner {
 	readonly app: AppRequest;
 	readonly body: RequestBody;
 	readonly #gateway: Gateway;
@@ -55,6 +58,7 @@ export class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseList
 		requestId: string,
 		key: ApiKey | null,
 	) {
+		super();
 		this.#gateway = gateway;
 		this.#key = key;
 		this.app = app;
@@ -75,7 +79,36 @@ export class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseList
 		key?.enter(this.#began);
 		this.body = new RequestBody(app, gateway.held, gateway.options.statistics, this);
 		app.listen(this);
-		gateway.began();
+		gateway.began(this);
+	}
+
+	/** The agent that has it; undefined while it waits for one. */
+	get link(): AgentLink | undefined {
+		return this.#exchange?.link;
+	}
+
+	/** What operators are shown. */
+	get shown(): RequestStatus {
+		const { method, upgrade, address, status } = this.app;
+		const { scope, path } = this.#wanted;
+		const age = performance.now() - this.#began;
+		const begun = status === undefined ? 'sent' : 'answering';
+		return {
+			id: this.#requestId,
+			state: this.#exchange === null ? 'waiting' : begun,
+			method: bounded(method),
+			path: bounded(path),
+			upgrade,
+			scope: scope === undefined ? undefined : bounded(String(scope)),
+			address,
+			key: this.#key?.name,
+			urgency: this.#urgency,
+			agent: this.#exchange?.link.identity.agentId,
+			status,
+			age: Math.round(age),
+			waited: Math.round(this.#ticket === null ? this.#waited : age),
+			position: this.#position || undefined,
+		};
 	}
 
 	begin(): void {
@@ -228,6 +261,23 @@ export class Admission implements ExchangeOwner, Waiter<AgentLink>, ResponseList
 		const { logger, statistics } = this.#gateway.options;
 		const ms = performance.now() - this.#began;
 		statistics.requestEnded(status, outcome, ms);
+		this.#gateway.over(this, {
+			id: this.#requestId,
+			began: this.#began,
+			method: this.app.method,
+			path: this.#wanted.path,
+			upgrade: this.app.upgrade,
+			scope: this.#wanted.scope,
+			address: this.app.address,
+			key: this.#key?.name,
+			agent: this.#exchange?.link.identity.agentId,
+			status,
+			outcome,
+			reason,
+			waited: this.#waited,
+			position: this.#position || undefined,
+			total: ms,
+		});
 		const level = outcome === 'complete' || outcome === 'app_gone' ? 'debug' : 'info';
 		if (!logger.isLevelEnabled(level)) return;
 		logger[level](

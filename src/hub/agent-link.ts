@@ -144,12 +144,12 @@ export class AgentLink implements Member, SessionHandler {
 		};
 	}
 
-	/** The same, with what it says of its machine. */
-	get details(): AgentDetails {
+	/** The same, with what it says of its machine. @param requests those that it has */
+	details(requests: AgentDetails['requests']): AgentDetails {
 		const { scopePaths, info } = this.identity;
 		const { hardware } = info;
 		const isTold = typeof hardware === 'object' && hardware !== null && !Array.isArray(hardware);
-		return { ...this.status, scopePaths, hardware: isTold ? hardware : undefined };
+		return { ...this.status, scopePaths, hardware: isTold ? hardware : undefined, requests };
 	}
 
 	/** What it may have and has; the limit is 0 while it is paused, drains or has not said. */

@@ -203,6 +203,12 @@ export class Dispatcher<M extends Member> {
 		return { place, position: this.#queue.length, leave: () => this.#leave(entry) };
 	}
 
+	/** Those that wait, in the order in which they would be served if any agent could serve all of them. */
+	waiters(): Waiter<M>[] {
+		const entries = [...this.#queue.lines()].flatMap((line) => [...line]);
+		return entries.sort((a, b) => (a.goesBefore(b) ? -1 : 1)).map(({ waiter }) => waiter);
+	}
+
 	/** Whole seconds after which it makes sense to try again: by how fast slots came free lately, 1 to 30. */
 	get retryAfter(): number {
 		return this.#rate.retryAfter(performance.now() / 1000, this.waiting);

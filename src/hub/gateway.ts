@@ -9,6 +9,8 @@ import type { AppRequest } from './app-request.ts';
 import { type Cors, isPreflight } from './cors.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { InFlightList } from './in-flight.ts';
+import { type EndedRequest, RecentRequests } from './recent-requests.ts';
 import { HeldBytes } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
 import type { Statistics } from './statistics.ts';
@@ -41,6 +43,8 @@ export class Gateway {
 	readonly options: GatewayOptions;
 	readonly held: HeldBytes;
 	readonly deadlines: Deadlines;
+	readonly inFlight = new InFlightList<Admission>();
+	readonly recent = new RecentRequests();
 	draining = false;
 	#active = 0;
 	#whenIdle: (() => void) | null = null;
@@ -69,8 +73,15 @@ export class Gateway {
 		return WAITS_FOR_WORKER.has(code) ? this.options.dispatcher.retryAfter : retryAfter;
 	}
 
-	began(): void {
+	began(admission: Admission): void {
 		this.#active++;
+		this.inFlight.add(admission);
+	}
+
+	/** How it ended is settled; its response may still be leaving. */
+	over(admission: Admission, ended: EndedRequest): void {
+		this.inFlight.remove(admission);
+		this.recent.add(ended);
 	}
 
 	ended(): void {

@@ -1,11 +1,13 @@
 /** What operators see of a hub and do to it, for the admin API. Changes nothing by itself: whoever owns a thing is told to. */
 import type { ApiHub, RevokeOutcome } from '../admin/api.ts';
+import type { RequestStatus } from '../admin/requests.ts';
 import type { Revocations, RevocationTarget } from '../auth/revocations.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import type { Acceptor } from './acceptor.ts';
+import { Admission } from './admission.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -13,6 +15,9 @@ import type { Gateway } from './gateway.ts';
 
 /** How long the tunnels of a revoked token may take to close before that is not waited for, in milliseconds. */
 const CLOSING = 1000;
+
+/** Requests in one answer: more than anybody reads, and little enough to be made at once. */
+const MOST_SHOWN = 1000;
 
 export interface HubParts {
 	readonly gateway: Gateway;
@@ -41,7 +46,24 @@ export function operationsOf(parts: HubParts): ApiHub {
 				queue: { waiting, max: queueMax },
 			};
 		},
-		agents: () => acceptor.all.map((link) => link.details),
+		agents() {
+			const atAgents = new Map<AgentLink, RequestStatus[]>(acceptor.all.map((link) => [link, []]));
+			for (const request of firstOf(gateway.inFlight)) {
+				if (request.link !== undefined) atAgents.get(request.link)?.push(request.shown);
+			}
+			return [...atAgents].map(([link, requests]) => link.details(requests));
+		},
+		requests: () => ({ total: gateway.inFlight.length, requests: firstOf(gateway.inFlight).map((request) => request.shown) }),
+		recent: () => gateway.recent.list,
+		queue() {
+			const waiting = dispatcher.waiters().filter((waiter) => waiter instanceof Admission);
+			return {
+				total: waiting.length,
+				max: queueMax,
+				heldBytes: gateway.held.held,
+				requests: firstOf(waiting).map((request) => request.shown),
+			};
+		},
 		drained: () => control.drained,
 		drain: (target) => control.drain(target),
 		resume: (target) => control.resume(target),
@@ -49,6 +71,14 @@ export function operationsOf(parts: HubParts): ApiHub {
 		revocations: () => revocations.list,
 		revoke: (target) => revoke(parts, target),
 	};
+}
+
+function firstOf(requests: Iterable<Admission>): Admission[] {
+	const first: Admission[] = [];
+	for (const request of requests) {
+		if (first.push(request) === MOST_SHOWN) break;
+	}
+	return first;
 }
 
 async function revoke({ acceptor, revocations, logger }: HubParts, target: RevocationTarget): Promise<RevokeOutcome> {
