@@ -1,7 +1,7 @@
 /** The commands of an agent: run, check. What they need is loaded when they run, for the others to start fast. */
 import type { AgentSettings, Loaded } from '../config/load.ts';
 import { AGENT_ACTIONS } from './agent-actions.ts';
-import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { serve } from './service.ts';
 
 const FLAGS: readonly Flag[] = [
@@ -67,7 +67,12 @@ const FLAGS: readonly Flag[] = [
 
 export const AGENT_COMMANDS: readonly Command[] = [
 	{ name: 'agent run', summary: 'Run an agent beside a service', flags: FLAGS, run: runAgent },
-	{ name: 'agent check', summary: "Say whether the agent's configuration is right", flags: FLAGS, run: check },
+	{
+		name: 'agent check',
+		summary: "Say whether the agent's configuration is right",
+		flags: [...FLAGS, PRINT_FLAG],
+		run: check,
+	},
 	...AGENT_ACTIONS,
 ];
 
@@ -84,10 +89,7 @@ async function runAgent(call: Call): Promise<number> {
 }
 
 async function check(call: Call): Promise<number> {
-	const { warnings } = await load(call);
-	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-	process.stdout.write('ok\n');
-	return 0;
+	return reportCheck(call, await load(call));
 }
 
 async function load({ sources }: Call): Promise<Loaded<readonly AgentSettings[]>> {

@@ -1,5 +1,5 @@
 /** What a command of the program is: its words, its flags, what it does. Knows no command and no parser. */
-import type { FlagValue, Sources } from '../config/load.ts';
+import type { FlagValue, Loaded, Sources } from '../config/load.ts';
 import type { Logger } from '../shared/logger.ts';
 
 export interface Flag {
@@ -40,6 +40,22 @@ export const CONFIG_FLAG: Flag = {
 	value: 'FILE',
 	help: 'Configuration (default: $SLIME_CONFIG, else ~/.slime.yaml if there is one)',
 };
+
+export const PRINT_FLAG: Flag = {
+	name: 'print',
+	help: 'Print what is in effect and where each value comes from, secrets masked (default: false)',
+};
+
+/** Says that a configuration is right, or what it is; mistakes have been thrown before. */
+export function reportCheck(
+	{ flags }: Call,
+	{ warnings, effective }: Pick<Loaded<unknown>, 'warnings' | 'effective'>,
+): number {
+	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+	const print = flags.get(PRINT_FLAG.name) === 'true';
+	process.stdout.write(print ? `${effective().join('\n')}\n` : 'ok\n');
+	return 0;
+}
 
 /** What the given flags say of the configuration's keys. */
 export function sourcesOf(command: Command, flags: ReadonlyMap<string, string>, env: NodeJS.ProcessEnv): Sources {

@@ -2,7 +2,7 @@
 import { ConfigError } from '../config/mistakes.ts';
 import { messageOf, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
-import { type Call, CONFIG_FLAG, type Command, type Flag } from './command.ts';
+import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { HUB_INIT } from './hub-init.ts';
 import { HUB_REVOKE } from './hub-revoke.ts';
 import { serve } from './service.ts';
@@ -142,7 +142,7 @@ export const HUB_COMMANDS: readonly Command[] = [
 	{
 		name: 'hub check',
 		summary: "Say whether the hub's configuration is right",
-		flags: RUN_FLAGS,
+		flags: [...RUN_FLAGS, PRINT_FLAG],
 		run: check,
 	},
 ];
@@ -193,12 +193,9 @@ async function register({ sources, flags }: Call): Promise<number> {
 	return 0;
 }
 
-async function check({ sources }: Call): Promise<number> {
+async function check(call: Call): Promise<number> {
 	const { loadHub } = await import('../config/load.ts');
-	const { warnings } = await loadHub(sources);
-	for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
-	process.stdout.write('ok\n');
-	return 0;
+	return reportCheck(call, await loadHub(call.sources));
 }
 
 async function parsedAge(text: string): Promise<number> {

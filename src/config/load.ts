@@ -15,6 +15,8 @@ export interface Loaded<Settings> {
 	readonly logLevel: LogLevel;
 	/** Sentences for the log. */
 	readonly warnings: readonly string[];
+	/** Lines of YAML that say what is in effect, and where each value comes from; secrets are masked. */
+	effective(): readonly string[];
 }
 
 /** HubOptions but for the logger; `stateDir` only if it was named. */
@@ -52,8 +54,10 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 		const [cert, key] = [file('tlsCert'), file('tlsKey')];
 		if (cert !== undefined && key !== undefined) loadServerTls({ cert, key, clientCa: file('clientCa') });
 	});
-	const { hub, log } = reading.finish();
+	const configuration = reading.finish();
+	const { hub, log } = configuration;
 	return {
+		effective: () => reading.effective(configuration),
 		settings: hubSettings(hub, reading.has('adminPort')),
 		logLevel: log.level,
 		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword', 'adminToken')],
@@ -109,10 +113,16 @@ export async function loadAgents(
 	const each = reading.share('agents', OF_ALL_AGENTS);
 	checkAgent(reading, checkUpstream, each.length > 0);
 	for (const one of each) checkAgent(one, checkUpstream, false);
-	const { agent, agents, log } = reading.finish();
+	const configuration = reading.finish();
+	const { agent, agents, log } = configuration;
 	const { stateDir, drainTimeout } = agent;
 	const all = each.length > 0 ? (agents ?? []).map((one) => ({ ...one, stateDir, drainTimeout })) : [agent];
-	return { settings: all.map(agentSettings), logLevel: log.level, warnings: reading.warnings };
+	return {
+		effective: () => reading.effective(configuration),
+		settings: all.map(agentSettings),
+		logLevel: log.level,
+		warnings: reading.warnings,
+	};
 }
 
 /** @param shared it only holds what others have in common */

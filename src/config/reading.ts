@@ -2,9 +2,10 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
+import { effectiveLines } from './effective.ts';
 import { exposedConfiguration, exposedFile, namesPrivateFile } from './exposure.ts';
 import { checkReadable, isRegular, readText } from './files.ts';
-import { fileForm, isSecret, schemaKey, secretOf, variableOf } from './keys.ts';
+import { DETAILS, fileForm, isSecret, schemaKey, secretOf, variableOf } from './keys.ts';
 import { type Entry, Mistakes, type Origin } from './mistakes.ts';
 import { type Configuration, PEM_FILES, schema } from './schema.ts';
 import { type Gathered, gather, type Sources, twinOf } from './sources.ts';
@@ -160,11 +161,13 @@ export class Reading {
 	}
 
 	/**
-	 * @param name a key that means nothing without the other
+	 * @param name a key that means nothing without the other, unless it is given its default
 	 * @param harmless a value of it that needs no other
 	 */
 	requireBeside(name: string, other: string, harmless: (text: string) => boolean = () => false): void {
 		const entry = this.#entries.get(this.#prefix + name);
+		const standard = DETAILS.get(schemaKey(this.#prefix + name))?.standard;
+		if (String(entry?.value) === String(standard)) return;
 		if (!entry || entry.shared || this.has(other) || (typeof entry.value === 'string' && harmless(entry.value))) return;
 		this.#mistakes.add(entry.origin, this.#prefix + name, `needs ${this.#prefix}${other} beside it`);
 	}
@@ -248,6 +251,12 @@ export class Reading {
 		this.#mistakes.raise();
 		if (!result.success) throw result.error;
 		return result.data;
+	}
+
+	/** Lines of YAML that say what is in effect and why, without secrets. @param configuration what `finish` returned */
+	effective(configuration: Configuration): readonly string[] {
+		const own = [this.#section, `${this.#section}s`, 'log'];
+		return effectiveLines(own, this.#entries, configuration);
 	}
 
 	#addIssue(issue: z.core.$ZodIssue): void {

@@ -102,7 +102,12 @@ class YamlReader {
 		const [document, second] = composer.compose(tokens, true, this.#text.length);
 		if (!document) return;
 		this.#document = document;
-		for (const fault of [...document.errors, ...document.warnings]) this.#break(fault.pos[0], sentence(fault));
+		for (const fault of [...document.errors, ...document.warnings]) {
+			// What is left over behind the first fault follows from it.
+			if (this.#broken && fault.code === 'UNEXPECTED_TOKEN') continue;
+			const variable = this.#text.slice(fault.pos[0] - 1, fault.pos[0] + 1) === '${';
+			this.#break(fault.pos[0], variable ? 'put ${ } in quotes within [ ] and { }' : sentence(fault));
+		}
 		if (second) this.#break(second.range[0], 'a second document begins here; write one');
 		// What a broken text seems to say would only add mistakes that are none.
 		if (!this.#broken && document.contents) this.#readSection(document.contents, ROOT, '');

@@ -53,7 +53,10 @@ export function operationsOf(parts: HubParts): ApiHub {
 			}
 			return [...atAgents].map(([link, requests]) => link.details(requests));
 		},
-		requests: () => ({ total: gateway.inFlight.length, requests: firstOf(gateway.inFlight).map((request) => request.shown) }),
+		requests: () => ({
+			total: gateway.inFlight.length,
+			requests: firstOf(gateway.inFlight).map((request) => request.shown),
+		}),
 		recent: () => gateway.recent.list,
 		queue() {
 			const waiting = dispatcher.waiters().filter((waiter) => waiter instanceof Admission);

@@ -65,6 +65,19 @@ test('flags, variables and the files at home and in SLIME_CONFIG all count', asy
 	assert.equal((await runCli(['hub', 'check', '--port', '80'], { home: cwd, env })).stdout, 'ok\n');
 });
 
+test('--print shows what is in effect instead, and mistakes where there are some', async (t) => {
+	const cwd = await folder(t, { ...FILES, 'slime.yaml': CONFIG });
+	const args = ['agent', 'check', '--config', 'slime.yaml', '--print'];
+	const { code, stdout, stderr } = await runCli([...args, '--numWorker', '3'], { cwd });
+	assert.deepEqual([code, stderr], [0, '']);
+	assert.match(stdout, /^agent:\n {2}tokenFile: .*\/token # slime\.yaml:5:14\n/);
+	assert.match(stdout, /\n {2}numWorker: 3 # --numWorker\n/);
+	assert.doesNotMatch(stdout, /v3\.local/);
+	const wrong = await runCli([...args, '--numWorker', '0'], { cwd });
+	assert.deepEqual([wrong.code, wrong.stdout], [2, '']);
+	assert.match(wrong.stderr, /^--numWorker: /);
+});
+
 test('what is unwise but right is ok, with a warning', async () => {
 	const result = await runCli(['hub', 'check', '--secret', 'short'], { env: { SLIME_HUB_PROT: '1' } });
 	assert.equal(result.code, 0);

@@ -82,6 +82,7 @@ test('text that is not YAML is shown where it stops being it, once', () => {
 		['hub:\n\tport: 1\n', /^f:2:1: Tabs are not allowed as indentation$/],
 		['hub: [1, 2\n', /^f:2:1: Flow sequence/],
 		['hub: {}\n---\nhub: {}\n', /^f:2:1: a second document begins here; write one$/],
+		['hub: {secret: ${SECRET}, port: 1}\nlog: {}\n', /^f:1:16: put \$\{ \} in quotes within \[ \] and \{ \}$/],
 		['hub: !env SECRET\n', /^f:1:6: tags are not served here/],
 		['hub:\n  port: 1\n  secret:abc\n', /^f:3:3: /],
 		['? [a]\n: b\n', /^f:1:3: /],
