@@ -12,7 +12,7 @@ export { createTokens, type TokenClaims, type TokenRequest, type Tokens } from '
 export type { CorsOptions } from './config/cors.ts';
 export type { EndedCounts } from './hub/ended.ts';
 export type { Hub } from './hub/hub.ts';
-export type { GivenHubOptions, HubOptions } from './hub/options.ts';
+export type { GivenHubOptions, HubOptions, ListeningSockets } from './hub/options.ts';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './shared/logger.ts';
 
 /**

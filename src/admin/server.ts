@@ -3,6 +3,7 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ErrorCode, errorBody, messageOf, SlimeError } from '../shared/errors.ts';
+import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { AdminAccess } from './access.ts';
 import { type Route, Router } from './router.ts';
@@ -24,6 +25,22 @@ const LIMITS = {
 /** Milliseconds without a byte either way, after which a connection is closed: who does not read its answer holds nothing. */
 const SILENCE = 30_000;
 
+export type AdminAddress =
+	| { readonly fd: number }
+	| {
+			readonly host: string;
+			/** 0 is any free port; `off` opens none. */
+			readonly port: number | 'off';
+			/** Whether a port that cannot be had is an error; otherwise it is a warning, and there is no admin listener. */
+			readonly required: boolean;
+	  };
+
+function listenAddress(where: AdminAddress): ListenAddress | null {
+	if ('fd' in where) return where;
+	const { host, port } = where;
+	return port === 'off' ? null : { host, port };
+}
+
 export class AdminServer {
 	readonly #options: AdminOptions;
 	#server: Server | null = null;
@@ -32,36 +49,29 @@ export class AdminServer {
 		this.#options = options;
 	}
 
-	/**
-	 * @param required whether a port that cannot be had is an error; otherwise it is a warning, and there is no admin listener
-	 * @returns where it listens, undefined when there is none
-	 */
-	async open(host: string, port: number | 'off', required: boolean): Promise<AddressInfo | undefined> {
-		if (port === 'off') return undefined;
+	/** @returns where it listens, undefined when there is none */
+	async open(where: AdminAddress): Promise<AddressInfo | undefined> {
+		const to = listenAddress(where);
+		if (to === null) return undefined;
 		const { routes, access, logger } = this.#options;
 		const router = new Router(routes, access, logger);
 		const server = createServer(LIMITS, (req, res) => void router.handle(req, res));
 		server.maxConnections = MOST_CONNECTIONS;
 		server.timeout = SILENCE;
 		server.on('clientError', refuse);
+		let address: AddressInfo;
 		try {
-			await new Promise<void>((resolve, reject) => {
-				server.once('error', reject);
-				server.listen(port, host, () => {
-					server.off('error', reject);
-					resolve();
-				});
-			});
+			address = await listenAt(server, to);
 		} catch (error) {
-			if (required) throw error;
+			if ('fd' in where || where.required) throw error;
+			const { host, port } = where;
 			logger.warn({ host, port, reason: messageOf(error) }, 'there is no admin listener: set --adminPort');
 			return undefined;
 		}
 		server.on('error', (error) => logger.error({ err: error }, 'admin listener'));
 		this.#server = server;
-		const at = server.address() as AddressInfo;
-		access.listensAt(at.address);
-		return at;
+		access.listensAt(address.address);
+		return address;
 	}
 
 	async close(): Promise<void> {

@@ -23,8 +23,12 @@ import { Http2Upstream } from './upstream-http2.ts';
 export interface Agent {
 	/** The ids under which the upstreams are known, in their order. */
 	readonly ids: readonly string[];
-	/** Tunnels that are up. */
+	/** Tunnels that are up, of those that there are to be: one from each upstream to each hub. */
 	readonly connected: number;
+	readonly tunnels: number;
+	/** Workers that hold a request, of all workers of all upstreams. */
+	readonly busy: number;
+	readonly workers: number;
 	/** Reads the certificates again, for the next connections; what cannot be used changes nothing and is logged. */
 	reload(): void;
 	/** Ends gracefully: no new requests, those under way may finish until the drain timeout. */
@@ -82,11 +86,13 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 	const ids: string[] = [];
 	const connectors: Connector[] = [];
 	const clients: UpstreamClient[] = [];
+	const allSlots: Slots[] = [];
 	for (const [index, upstream] of upstreams.entries()) {
 		const agentId = agentIdFor(id, index);
 		ids.push(agentId);
 		const ownLogger = logger.child({ agent: agentId });
 		const slots = new Slots(options.numWorker);
+		allSlots.push(slots);
 		const client = clientFor(upstream, options, () => tls.current.forUpstreams);
 		clients.push(client);
 		const worker = {
@@ -131,6 +137,11 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		get connected() {
 			return connectors.filter((connector) => connector.connected).length;
 		},
+		tunnels: connectors.length,
+		get busy() {
+			return allSlots.reduce((sum, { capacity, free }) => sum + capacity - free, 0);
+		},
+		workers: allSlots.reduce((sum, { capacity }) => sum + capacity, 0),
 		reload: () => tls.reload(),
 		drain: async () => {
 			const drained = Promise.all(connectors.map((connector) => connector.drain()));

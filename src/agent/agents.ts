@@ -22,11 +22,17 @@ export async function createAgents(groups: readonly GivenAgentOptions[]): Promis
 	const all = async (action: 'drain' | 'close') => {
 		await Promise.all(agents.map((agent) => agent[action]()));
 	};
+	const sum = (count: (agent: Agent) => number) => agents.reduce((total, agent) => total + count(agent), 0);
 	return {
 		ids: agents.flatMap(({ ids }) => ids),
 		get connected() {
-			return agents.reduce((sum, { connected }) => sum + connected, 0);
+			return sum(({ connected }) => connected);
 		},
+		tunnels: sum(({ tunnels }) => tunnels),
+		get busy() {
+			return sum(({ busy }) => busy);
+		},
+		workers: sum(({ workers }) => workers),
 		reload: () => {
 			for (const agent of agents) agent.reload();
 		},

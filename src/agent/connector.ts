@@ -119,12 +119,18 @@ export class Connector {
 		logger.info({ hub: hub.label, transport }, 'connected');
 	}
 
-	/** The hub takes this tunnel out of use: another one is wanted before it has ended. */
+	/** The hub takes this tunnel out of use, now or soon: another one is wanted before it has ended. */
 	#onLeaving(tunnel: Tunnel, reason: string): void {
 		if (tunnel !== this.#current) return;
 		const { hub, logger } = this.#options;
-		this.#current = null;
 		this.#backoff.disconnected();
+		if (reason === 'moving') {
+			// What waits at this hub is still served, so it stays the current one until there is another.
+			logger.info({ hub: hub.label }, 'the hub hands over to another one');
+			this.#dialAfter(this.#backoff.next());
+			return;
+		}
+		this.#current = null;
 		if (reason === 'replaced') {
 			logger.error(
 				{ hub: hub.label },
@@ -156,9 +162,12 @@ export class Connector {
 		this.#dialAfter(wait);
 	}
 
+	/** Without effect when a tunnel is on its way already. */
 	#dialAfter(wait: number): void {
-		if (this.#ending.signal.aborted) return;
-		clearTimeout(this.#timer);
-		this.#timer = setTimeout(() => void this.#dial(), wait);
+		if (this.#ending.signal.aborted || this.#dialing || this.#timer !== undefined) return;
+		this.#timer = setTimeout(() => {
+			this.#timer = undefined;
+			void this.#dial();
+		}, wait);
 	}
 }

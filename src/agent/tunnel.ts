@@ -25,7 +25,7 @@ export interface TunnelOptions {
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
-	/** The hub will send nothing new; `reason` is what it said. */
+	/** The hub is leaving; `reason` is what it said. Until it says another than `moving` it may send new requests. */
 	readonly leaving: (reason: string) => void;
 	readonly closed: (error: Error | null) => void;
 }
@@ -141,7 +141,8 @@ export class Tunnel implements SessionHandler {
 	}
 
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {
-		this.#retire();
+		// A hub that hands over still has requests that wait here for a worker.
+		if (debugData !== 'moving') this.#retire();
 		this.#options.leaving(debugData);
 	}
 

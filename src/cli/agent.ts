@@ -1,5 +1,6 @@
 /** The commands of an agent: run, check. What they need is loaded when they run, for the others to start fast. */
 import type { AgentSettings, Loaded } from '../config/load.ts';
+import type { Agent } from '../index.ts';
 import { AGENT_ACTIONS } from './agent-actions.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { serve } from './service.ts';
@@ -84,8 +85,18 @@ async function runAgent(call: Call): Promise<number> {
 	for (const warning of warnings) logger.warn(warning);
 	return serve(async () => {
 		const { createAgents } = await import('../index.ts');
-		return createAgents(settings.map((one) => ({ ...one, logger })));
+		const agents = await createAgents(settings.map((one) => ({ ...one, logger })));
+		return {
+			status: () => statusOf(agents),
+			drainTimeout: Math.max(...settings.map(({ drainTimeout }) => drainTimeout)),
+			reload: () => agents.reload(),
+			drain: () => agents.drain(),
+		};
 	}, logger);
+}
+
+function statusOf({ connected, tunnels, busy, workers }: Agent): string {
+	return `${connected}/${tunnels} tunnels, ${busy}/${workers} workers busy`;
 }
 
 async function check(call: Call): Promise<number> {

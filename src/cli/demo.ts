@@ -16,11 +16,21 @@ export interface DemoOptions {
 	readonly logger: Logger;
 }
 
+/** In milliseconds. */
+const DRAIN_TIMEOUT = 2000;
+
 export async function runDemo({ port, interval, logger }: DemoOptions): Promise<Service> {
 	const secret = randomBytes(24).toString('base64url');
 	const stateDir = await mkdtemp(join(tmpdir(), 'slime-demo-'));
 	const upstream = await startDemoUpstream(interval);
-	const hub = await createHub({ secret, host: '127.0.0.1', port, adminPort: 'off', drainTimeout: 2000, logger });
+	const hub = await createHub({
+		secret,
+		host: '127.0.0.1',
+		port,
+		adminPort: 'off',
+		drainTimeout: DRAIN_TIMEOUT,
+		logger,
+	});
 	const tokens = await createTokens({ secret });
 	const agents: Agent[] = [];
 	for (const name of ['berlin', 'osaka']) {
@@ -39,6 +49,8 @@ export async function runDemo({ port, interval, logger }: DemoOptions): Promise<
 	}
 	process.stdout.write(instructions(hub.url));
 	return {
+		status: () => `a demo at ${hub.url}`,
+		drainTimeout: DRAIN_TIMEOUT,
 		async drain() {
 			await hub.drain();
 			for (const agent of agents) await agent.close();

@@ -1,11 +1,13 @@
 /** The commands of a hub: run, register, check, and those that have files of their own. What they need is loaded when they run, for the others to start fast. */
 import { ConfigError } from '../config/mistakes.ts';
+import type { Hub } from '../index.ts';
 import { messageOf, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { HUB_INIT } from './hub-init.ts';
 import { HUB_REVOKE } from './hub-revoke.ts';
 import { serve } from './service.ts';
+import { takeSockets } from './socket-activation.ts';
 
 const SECRET_FLAGS: readonly Flag[] = [
 	{ name: 'secretFile', value: 'FILE', key: 'hub.secretFile', help: "File with the secret that signs agents' tokens" },
@@ -155,14 +157,24 @@ async function runHub(call: Call): Promise<number> {
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
 	const stateDir = await stateFolder(settings.stateDir, logger);
+	const listenOn = takeSockets(process.env, process.pid);
 	return serve(async () => {
 		const { createHub } = await import('../index.ts');
-		const hub = await createHub({ ...settings, stateDir, logger });
+		const hub = await createHub({ ...settings, stateDir, listenOn, logger });
 		const { address, agentAddress, agentUrl, adminPort } = hub;
 		const forAgents = agentAddress && { agentUrl, agentHost: agentAddress.host, agentPort: agentAddress.port };
 		logger.info({ url: hub.url, host: address.host, port: address.port, adminPort, ...forAgents }, 'the hub listens');
-		return hub;
+		return {
+			status: () => statusOf(hub),
+			drainTimeout: settings.drainTimeout,
+			reload: () => hub.reload(),
+			drain: () => hub.drain(),
+		};
 	}, logger);
+}
+
+function statusOf({ agents, leased, slots, waiting }: Hub): string {
+	return `${agents} ${agents === 1 ? 'agent' : 'agents'}, ${leased}/${slots} slots, ${waiting} queued`;
 }
 
 /** @returns undefined, and says so, where there is no folder to keep anything in */

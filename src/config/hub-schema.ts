@@ -135,6 +135,11 @@ export const hub = z
 		firstByteTimeout: duration(1)
 			.default(600_000)
 			.describe("From a request's dispatch to the first byte of its response."),
+		startGrace: duration()
+			.optional()
+			.describe(
+				'For how long from the start requests wait for agents even if they did not ask to; 10s if systemd passed the socket, else 0s.',
+			),
 		drainTimeout: duration()
 			.default(30_000)
 			.describe('How long requests in progress may take to finish when the hub stops.'),

@@ -217,6 +217,13 @@ export class Session implements FrameListener, OutboundOwner {
 		if (!this.#closed && this.#announced.want(settings)) this.#announce(settings);
 	}
 
+	/** Client role: tells the peer that a shutdown will follow. Streams may still be opened until then; a GOAWAY forbids them to its reader. */
+	announceShutdown(debugData: string): void {
+		if (!this.#closed && !this.#shuttingDown) {
+			this.#sendGoaway(MAX_STREAM_ID, ErrorCode.NO_ERROR, Buffer.from(debugData));
+		}
+	}
+
 	/**
 	 * Graceful end (RFC 9113 section 6.8): no new streams; the socket is closed when those that are open have ended.
 	 * A server first announces it, and only a round trip later refuses what it has not seen.

@@ -109,6 +109,12 @@ export class Acceptor {
 		}
 	}
 
+	/** No agent may join any more; those that are here are told to join the hub that takes over, and serve here until they are retired. */
+	moveAll(): void {
+		this.draining = true;
+		for (const link of this.#links.values()) link.move();
+	}
+
 	/** All agents are told to leave. */
 	retireAll(reason: string): void {
 		this.draining = true;

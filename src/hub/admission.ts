@@ -26,8 +26,10 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 	readonly #section: FieldList;
 	readonly #requestId: string;
 	readonly #wanted: Wanted;
+	/** It asked to wait. */
 	readonly #waits: boolean;
-	readonly #queueTimeout: number;
+	/** Milliseconds that it may wait, from its beginning on; 0 if it did not ask to and the hub has no reason to be patient. */
+	#queueTimeout: number;
 	readonly #urgency: number;
 	readonly #began = performance.now();
 	#exchange: Exchange | null = null;
@@ -72,8 +74,11 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 			path: query < 0 ? target : target.slice(0, query),
 			affinity: app.field('slime-affinity') || undefined,
 		};
-		this.#waits = wantsToWait(app.field('slime-block'), queue.mode);
-		this.#queueTimeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
+		const block = app.field('slime-block');
+		this.#waits = wantsToWait(block, queue.mode);
+		const timeout = queueTimeout(app.field('slime-queue-timeout'), queue.timeout);
+		const patience = block === undefined ? Math.max(0, gateway.patientUntil - this.#began) : 0;
+		this.#queueTimeout = this.#waits ? timeout : Math.min(timeout, patience);
 		const urgency = urgencyOf(app.field('priority'));
 		this.#urgency = key === null ? urgency : key.urgencyFor(urgency);
 		key?.enter(this.#began);
@@ -116,7 +121,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		const lease = dispatcher.acquire(this.#wanted, this.#tried, this.#urgency);
 		if (typeof lease === 'object') this.granted(lease);
 		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
-		else if (this.#waits) this.#wait();
+		else if (this.#waits || this.#queueTimeout > 0) this.#wait();
 		else this.failed(new SlimeError(this.#repeated ? 'agent_lost' : this.#tried ? 'busy' : lease));
 	}
 
@@ -134,7 +139,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 			this,
 		);
 		if (ticket === 'queue_full') {
-			this.failed(new SlimeError('queue_full'));
+			this.#unserved(ticket);
 			return;
 		}
 		this.#ticket = ticket;
@@ -164,7 +169,17 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 
 	refused(code: Refusal): void {
 		this.#ticket = null;
-		this.failed(new SlimeError(this.#repeated ? 'agent_lost' : code));
+		this.#unserved(code);
+	}
+
+	#unserved(code: Refusal | 'queue_full'): void {
+		if (this.#waits || code === 'draining') {
+			this.failed(new SlimeError(this.#repeated && code !== 'queue_full' ? 'agent_lost' : code));
+			return;
+		}
+		// It never asked to wait: it is told what is lacking now.
+		this.#queueTimeout = 0;
+		this.begin();
 	}
 
 	// ExchangeOwner

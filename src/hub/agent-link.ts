@@ -217,6 +217,11 @@ export class AgentLink implements Member, SessionHandler {
 		});
 	}
 
+	/** The agent is to get itself another tunnel; this one serves on until it is retired. */
+	move(): void {
+		this.session.announceShutdown('moving');
+	}
+
 	/** No new requests; the tunnel ends when those that it has are done. */
 	retire(reason: string): void {
 		this.retired = true;

@@ -45,7 +45,14 @@ export class Gateway {
 	readonly deadlines: Deadlines;
 	readonly inFlight = new InFlightList<Admission>();
 	readonly recent = new RecentRequests();
+	/** The hub is about to end. */
+	leaving = false;
+	/** Requests that come now are refused. */
 	draining = false;
+	/** Until then, by performance.now(), requests wait that would not: agents are on their way here, or to the hub that takes over. */
+	patientUntil = 0;
+	/** Requests that were let in so far. */
+	begun = 0;
 	#active = 0;
 	#whenIdle: (() => void) | null = null;
 
@@ -74,6 +81,7 @@ export class Gateway {
 	}
 
 	began(admission: Admission): void {
+		this.begun++;
 		this.#active++;
 		this.inFlight.add(admission);
 	}

@@ -17,6 +17,7 @@ import { Cors } from './cors.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
+import { handOver } from './handover.ts';
 import { type Bound, Listeners } from './listeners.ts';
 import { operationsOf } from './operations.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
@@ -36,6 +37,8 @@ export interface Hub {
 	readonly adminPort: number | undefined;
 	/** Agents that are connected and have said how many workers they have. */
 	readonly agents: number;
+	/** Workers that those have, all together. */
+	readonly slots: number;
 	/** Requests that wait for a worker. */
 	readonly waiting: number;
 	/** Requests that hold a worker. */
@@ -103,6 +106,10 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 		refused: (error) => statistics.requestEnded(error.status, error.code, 0),
 	});
+	const { listenOn } = options;
+	// Whoever gave us the socket gives it to the next hub, or has given it to another one already.
+	const handsOver = listenOn?.apps !== undefined;
+	gateway.patientUntil = performance.now() + (options.startGrace ?? (handsOver ? START_GRACE : 0));
 	let bound: Bound;
 	try {
 		bound = await listeners.listen();
@@ -124,7 +131,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const access = new AdminAccess(options.adminToken, options.adminHost);
 	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
 	const readiness = (): Readiness => {
-		if (gateway.draining) return 'draining';
+		if (gateway.leaving) return 'draining';
 		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
 	};
 	const lag = new EventLoopLag();
@@ -136,7 +143,8 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	});
 	let adminPort: number | undefined;
 	try {
-		const at = await admin.open(options.adminHost, options.adminPort, options.adminRequired);
+		const { adminHost: host, adminPort: port, adminRequired: required } = options;
+		const at = await admin.open(listenOn?.admin === undefined ? { host, port, required } : { fd: listenOn.admin });
 		adminPort = at?.port;
 	} catch (error) {
 		lag.stop();
@@ -153,13 +161,18 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	if (adminPort === undefined) lag.stop();
 	warnIfExposed(options, appAuth, bound);
 
+	const movesAgents = bound.agents ? listenOn?.agents !== undefined : handsOver;
 	let ending: Promise<void> | undefined;
 	const end = async (timeout: number, late?: () => void): Promise<void> => {
+		const began = performance.now();
+		gateway.leaving = true;
 		revocations.close();
+		if (handsOver) await handOver({ gateway, listeners, acceptor: movesAgents ? acceptor : null }, timeout);
 		gateway.draining = true;
 		acceptor.draining = true;
 		listeners.close();
-		if (!(await within(timeout, gateway.idle()))) late?.();
+		const left = Math.max(0, timeout - (performance.now() - began));
+		if (!(await within(left, gateway.idle()))) late?.();
 		dispatcher.refuseAll('draining');
 		acceptor.retireAll('draining');
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
@@ -168,14 +181,19 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		lag.stop();
 		await admin.close();
 	};
+	const agentHost =
+		listenOn?.agents === undefined ? (options.agentHost ?? options.host) : (bound.agents?.address ?? '');
 	return {
-		address: { host: options.host, port: bound.apps.port },
+		address: { host: handsOver ? bound.apps.address : options.host, port: bound.apps.port },
 		url: urlOf(bound.apps, options),
-		agentAddress: bound.agents ? { host: options.agentHost ?? options.host, port: bound.agents.port } : undefined,
+		agentAddress: bound.agents ? { host: agentHost, port: bound.agents.port } : undefined,
 		agentUrl: urlOf(bound.agents ?? bound.apps, options),
 		adminPort,
 		get agents() {
 			return agents();
+		},
+		get slots() {
+			return dispatcher.stats().slots;
 		},
 		get waiting() {
 			return dispatcher.waiting;
@@ -207,6 +225,9 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		close: () => end(0),
 	};
 }
+
+/** For how long after its start a hub that was given its sockets has patience, in milliseconds: agents come back in a second or two. */
+const START_GRACE = 10_000;
 
 /** How long agents may take to close after the last request, in milliseconds. */
 const FAREWELL = 1000;

@@ -4,11 +4,12 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { cutSocket } from '../shared/cut-socket.ts';
 import { type ErrorCode, SlimeError } from '../shared/errors.ts';
+import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { ServerTls } from '../tls/contexts.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
@@ -30,6 +31,9 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
 /** Milliseconds between looks at request headers that are late, at most. */
 const CHECK_INTERVAL = 1000;
+
+/** Connections that may wait to be accepted, as far as the system allows. */
+const BACKLOG = 4096;
 
 const NOTHING = Buffer.alloc(0);
 const UNTRUSTED = 'The client certificate is not one that this hub trusts.';
@@ -80,6 +84,8 @@ export class Listener {
 	readonly #silent = new Set<Socket>();
 	/** Connections that node:http has handed over for a switch of protocols. */
 	readonly #upgrading = new Set<Duplex>();
+	/** Connections end with their next response. */
+	#retired = false;
 	readonly #upgrades: Upgrades;
 	readonly #options: ListenerOptions;
 	readonly #trusted: TrustedProxies | null;
@@ -158,22 +164,25 @@ export class Listener {
 		});
 	}
 
-	/** @throws the system's error when the address cannot be listened on */
-	async listen(host: string, port: number): Promise<AddressInfo> {
-		await new Promise<void>((resolve, reject) => {
-			this.#server.once('error', reject);
-			this.#server.listen({ host, port, backlog: 4096 }, () => {
-				this.#server.off('error', reject);
-				this.#server.on('error', (error) => this.#log.error({ err: error }, 'listener'));
-				resolve();
-			});
-		});
-		return this.#server.address() as AddressInfo;
+	/** @throws the system's error when the address cannot be listened on, UsageError for a descriptor that is no listening socket */
+	async listen(where: ListenAddress): Promise<AddressInfo> {
+		const address = await listenAt(this.#server, where, BACKLOG);
+		this.#server.on('error', (error) => this.#log.error({ err: error }, 'listener'));
+		return address;
 	}
 
 	/** Other certificates for connections that come from now on. @throws what OpenSSL says against them */
 	renew({ cert, key, ca, minVersion }: ServerTls): void {
 		this.#secure?.setSecureContext({ cert, key, minVersion, ...(ca && { ca }) });
+	}
+
+	/** No new connections; those that are open are served, and closed after their next response. */
+	retire(): void {
+		this.#retired = true;
+		// That of http would close the idle ones too, and a request that is on its way to one of them would be lost.
+		TcpServer.prototype.close.call(this.#server);
+		this.#sessions.drain();
+		this.#refusing.drain();
 	}
 
 	/** No new connections; those that are idle are closed. */
@@ -222,7 +231,7 @@ export class Listener {
 		else {
 			const most = this.#options.maxRequestsPerConnection;
 			// Node then says Connection: close, and closes.
-			if (most > 0 && ++peerOf(req.socket).requests >= most) res.shouldKeepAlive = false;
+			if (this.#retired || (most > 0 && ++peerOf(req.socket).requests >= most)) res.shouldKeepAlive = false;
 			const app = new Http1App(req, res, asksFirst);
 			if (this.#unverified.has(res.socket)) refuseCertificate(app);
 			else this.#handler.request(app);

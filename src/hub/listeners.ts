@@ -32,7 +32,7 @@ export class Listeners {
 	constructor(options: HubOptions, upgrades: Upgrades, handler: ListenerHandler) {
 		this.#options = options;
 		checkTogether(options);
-		const { tls, clientAuth, agentPort, trustedProxies, logger } = options;
+		const { tls, clientAuth, agentPort, listenOn, trustedProxies, logger } = options;
 		const trusted = trustedProxies.length > 0 ? new TrustedProxies(trustedProxies) : null;
 		this.ended = new EndedConnections(logger);
 		this.#certificates = tls
@@ -46,7 +46,7 @@ export class Listeners {
 		const verifyIfPresented = clientAuth === 'optional';
 		const all = this.#certificates?.current ?? null;
 		const common = { ...options, verifyIfPresented, upgrades, trusted, ended: this.ended };
-		if (agentPort === undefined) {
+		if (agentPort === undefined && listenOn?.agents === undefined) {
 			this.#apps = new Listener({ ...common, tls: all }, handler);
 			this.#agents = null;
 		} else {
@@ -58,15 +58,23 @@ export class Listeners {
 
 	/** @throws the system's error when an address cannot be listened on */
 	async listen(): Promise<Bound> {
-		const { host, port, agentHost, agentPort } = this.#options;
-		const apps = await this.#apps.listen(host, port);
-		const agents = this.#agents ? await this.#agents.listen(agentHost ?? host, agentPort ?? 0) : null;
+		const { host, port, agentHost, agentPort, listenOn } = this.#options;
+		const at = (fd: number | undefined, where: { host: string; port: number }) => (fd === undefined ? where : { fd });
+		const apps = await this.#apps.listen(at(listenOn?.apps, { host, port }));
+		const forAgents = at(listenOn?.agents, { host: agentHost ?? host, port: agentPort ?? 0 });
+		const agents = this.#agents ? await this.#agents.listen(forAgents) : null;
 		return { apps, agents };
 	}
 
 	/** Reads the certificates now. */
 	reload(): void {
 		this.#certificates?.reload();
+	}
+
+	/** No new connections; those that are open are closed after their next response. */
+	retire(): void {
+		this.#apps.retire();
+		this.#agents?.retire();
 	}
 
 	/** No new connections; those that are idle are closed. */

@@ -40,7 +40,7 @@ export function operationsOf(parts: HubParts): ApiHub {
 			return {
 				version,
 				uptime: Math.round(performance.now() - started),
-				draining: gateway.draining,
+				draining: gateway.leaving,
 				agents: acceptor.all.map((link) => link.status),
 				slots: { total, used, concurrent },
 				queue: { waiting, max: queueMax },

@@ -35,6 +35,13 @@ export interface HubOptions {
 	readonly proxyProtocol: boolean;
 	/** What browsers are told about cross-origin requests; left out, that is the upstreams' business. */
 	readonly cors?: CorsOptions | undefined;
+	/**
+	 * Listening TCP sockets that the process was given, as file descriptors, instead of `host` and `port`, `agentHost` and `agentPort`,
+	 * `adminHost` and `adminPort`. Whoever gave `apps` has it accepted by another hub afterwards: a drain then hands over to that one.
+	 */
+	readonly listenOn?: ListeningSockets | undefined;
+	/** For how long from the start requests wait that did not ask to, as agents are on their way; 10 s with `listenOn.apps`, else 0. */
+	readonly startGrace?: number | undefined;
 	readonly adminHost: string;
 	/** 0 is any free port; `off` opens none. */
 	readonly adminPort: number | 'off';
@@ -81,6 +88,12 @@ export interface HubOptions {
 	/** Protocols that apps may switch to by Upgrade, beside WebSocket. */
 	readonly upgrades: readonly string[];
 	readonly logger: Logger;
+}
+
+export interface ListeningSockets {
+	readonly apps?: number | undefined;
+	readonly agents?: number | undefined;
+	readonly admin?: number | undefined;
 }
 
 export type GivenHubOptions = Partial<HubOptions> & Pick<HubOptions, 'secret'>;

@@ -16,7 +16,7 @@ export function readingsOf(
 	return {
 		version,
 		get draining() {
-			return gateway.draining;
+			return gateway.leaving;
 		},
 		get requestsInProgress() {
 			return gateway.active;

@@ -20,6 +20,10 @@ export interface CliOptions {
 	readonly shell?: string;
 	/** Messages go to and come from the child (`child.send`, `message`). */
 	readonly ipc?: boolean;
+	/** The child has an open stdin, to be written to through `child`. */
+	readonly stdin?: boolean;
+	/** File descriptors of this process that the child has from 3 on; not together with `ipc`. */
+	readonly passed?: readonly number[];
 }
 
 export interface CliResult {
@@ -56,14 +60,16 @@ export function startCli(args: readonly string[], options?: CliOptions): CliProc
 
 /** Starts node with TypeScript, for scripts that use parts of the command line. */
 export function startNode(args: readonly string[], options: CliOptions = {}): CliProcess {
-	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false, shell } = options;
-	const inherited = Object.entries(process.env).filter(([name]) => !/^(SLIME_|NODE_|XDG_|STATE_)/.test(name));
+	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false, shell, stdin = false, passed = [] } = options;
+	const inherited = Object.entries(process.env).filter(
+		([name]) => !/^(SLIME_|NODE_|XDG_|STATE_|LISTEN_|NOTIFY_|WATCHDOG_)/.test(name),
+	);
 	const program = [process.execPath, '--import', LOADER, ...args];
 	const [command = '', ...rest] = shell === undefined ? program : ['/bin/sh', '-c', shell, ...program];
 	const child = spawn(command, rest, {
 		cwd,
 		env: { ...Object.fromEntries(inherited), HOME: home, ...env },
-		stdio: ['ignore', 'pipe', 'pipe', ipc ? 'ipc' : 'ignore'],
+		stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : passed)],
 	});
 	running.add(child);
 	return watch(child, limit);

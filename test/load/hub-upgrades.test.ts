@@ -1,0 +1,203 @@
+/** Hubs on a socket that they were passed: one is restarted, or another takes over, under load, and no app sees an error. */
+import assert from 'node:assert/strict';
+import { Agent as HttpAgent, type RequestOptions, request } from 'node:http';
+import { connect } from 'node:http2';
+import { type TestContext, test } from 'node:test';
+import type { CliProcess } from '../helpers/cli.ts';
+import { joined } from '../helpers/hub-process.ts';
+import { PassedSocket } from '../helpers/passed-socket.ts';
+import {
+	Arrivals,
+	ask,
+	eventually,
+	type LogSink,
+	RawClient,
+	type Upstream,
+	upstream,
+	WAITS,
+} from '../helpers/stack.ts';
+
+const WORKERS = 8;
+const LIMIT = { timeout: 60_000 };
+
+/** Apps of every kind that ask one request after the other until they are told to stop. None of their requests asks to wait. */
+class Load {
+	served = 0;
+	readonly failures: string[] = [];
+	readonly #apps: Promise<void>[] = [];
+	#going = true;
+
+	constructor(context: TestContext, port: number) {
+		const keepAlive = new HttpAgent({ keepAlive: true });
+		context.after(() => keepAlive.destroy());
+		const kinds = [() => http1(port, false), () => http1(port, keepAlive), http2(context, port)];
+		// Fewer than there are workers: nobody has to wait, unless for an agent.
+		for (const kind of kinds) this.#apps.push(this.#app(kind), this.#app(kind));
+	}
+
+	async #app(kind: () => Promise<string>): Promise<void> {
+		while (this.#going) {
+			const answer = await kind().catch(String);
+			if (answer === '200 partrest') this.served++;
+			else this.failures.push(answer);
+		}
+	}
+
+	async more(than: number): Promise<void> {
+		const { served } = this;
+		await eventually(`more are served: ${this.failures}`, () => this.served > served + than);
+	}
+
+	async stop(): Promise<void> {
+		this.#going = false;
+		await Promise.all(this.#apps);
+	}
+}
+
+function http1(port: number, agent: RequestOptions['agent']): Promise<string> {
+	return new Promise((resolve, reject) => {
+		const req = request({ host: '127.0.0.1', port, agent, method: 'POST' }, (res) => {
+			let body = '';
+			res.setEncoding('utf8').on('data', (text) => {
+				body += text;
+			});
+			res.on('error', reject);
+			res.on('end', () => resolve(`${res.statusCode} ${body}`));
+		});
+		req.on('error', reject);
+		req.end('a body');
+	});
+}
+
+/** One connection as long as it may be used, then the next. */
+function http2(context: TestContext, port: number): () => Promise<string> {
+	const open = () => {
+		const session = connect(`http://127.0.0.1:${port}`);
+		session.on('error', () => undefined);
+		return session;
+	};
+	let session = open();
+	context.after(() => session.destroy());
+	return () => {
+		// A GOAWAY closes it, as far as Node is concerned, while its streams go on.
+		if (session.closed || session.destroyed) session = open();
+		return new Promise((resolve, reject) => {
+			const stream = session.request({ ':method': 'POST' });
+			let status: unknown;
+			let body = '';
+			stream.on('response', (headers) => {
+				status = headers[':status'];
+			});
+			stream.setEncoding('utf8').on('data', (text) => {
+				body += text;
+			});
+			stream.on('error', reject);
+			stream.on('end', () => resolve(`${status} ${body}`));
+			stream.end('a body');
+		});
+	};
+}
+
+async function stopped({ exit }: CliProcess): Promise<void> {
+	const { code, stdout, stderr } = await exit;
+	assert.equal(code, 0, stdout);
+	assert.equal(stderr, '');
+}
+
+/** Answers in two parts, but for /held, whose answers are the test's. */
+async function service(context: TestContext, held: Arrivals): Promise<Upstream> {
+	return upstream(context, (req, res) => {
+		if (req.url === '/held') {
+			held.handler(req, res);
+			return;
+		}
+		req.resume();
+		res.write('part');
+		setTimeout(() => res.end('rest'), 3);
+	});
+}
+
+function times({ lines }: LogSink, text: string): number {
+	return lines.filter(({ msg }) => msg === text).length;
+}
+
+test(
+	'a hub is restarted on its socket under load: apps wait in the backlog, and none sees an error',
+	LIMIT,
+	async (t) => {
+		const socket = await PassedSocket.open(t, 2);
+		const one = await service(t, new Arrivals());
+		const before = await socket.startHub();
+		const { log } = await joined(t, socket.port, [one.address], { numWorker: WORKERS });
+		const load = new Load(t, socket.port);
+		await load.more(50);
+		before.child.kill('SIGTERM');
+		await stopped(before);
+		const { served } = load;
+		const after = await socket.startHub();
+		await load.more(50);
+		await load.stop();
+		assert.deepEqual(load.failures, []);
+		assert.ok(one.peak <= WORKERS, `${one.peak} at once`);
+		assert.equal(times(log, 'the hub hands over to another one'), 1);
+		assert.ok(served > 50);
+		after.child.kill('SIGTERM');
+		await stopped(after);
+	},
+);
+
+test('a second hub takes over at once, under load, while a response of the first goes on', LIMIT, async (t) => {
+	const socket = await PassedSocket.open(t, 2);
+	const held = new Arrivals();
+	const one = await service(t, held);
+	const first = await socket.startHub();
+	const { log } = await joined(t, socket.port, [one.address], { numWorker: WORKERS });
+	const load = new Load(t, socket.port);
+	await load.more(50);
+	const client = await RawClient.open(t, socket.port);
+	client.send('GET /held HTTP/1.1\r\nHost: a\r\n\r\n');
+	const [, res] = await held.next();
+	res.write('half');
+	await client.sees('half');
+	await socket.startHub();
+	first.child.kill('SIGTERM');
+	await eventually('the agent has joined the second', () => times(log, 'connected') === 2);
+	await load.more(200);
+	assert.equal(first.child.exitCode, null, 'the first one waits for its response');
+	assert.equal(times(log, 'the hub is leaving'), 0, 'the agent is at both');
+	res.end('whole');
+	assert.match(await client.all(), /\r\n4\r\nhalf\r\n5\r\nwhole\r\n0\r\n\r\n$/);
+	await stopped(first);
+	await load.more(50);
+	await load.stop();
+	assert.deepEqual(load.failures, []);
+	assert.ok(one.peak <= WORKERS, `${one.peak} at once`);
+	assert.deepEqual([times(log, 'the hub is leaving'), log.has('disconnected')], [0, false]);
+});
+
+test(
+	'what waits at a hub that hands over is served, by an agent that serves the next one already',
+	LIMIT,
+	async (t) => {
+		const socket = await PassedSocket.open(t, 2);
+		const held = new Arrivals();
+		const one = await service(t, held);
+		const first = await socket.startHub();
+		const { log } = await joined(t, socket.port, [one.address]);
+		const running = ask(socket.port, '/held');
+		const [, res] = await held.next();
+		const waiting = ask(socket.port, '/', { headers: WAITS });
+		// Whoever asks later and will not wait is answered after the hub has put the other in its queue.
+		assert.equal((await ask(socket.port)).headers['slime-error'], 'busy');
+		first.child.kill('SIGTERM');
+		await first.output(/"draining"/);
+		const next = ask(socket.port, '/', { headers: WAITS });
+		await socket.startHub();
+		await eventually('the agent has joined the second', () => times(log, 'connected') === 2);
+		res.end('done');
+		const bodies = (await Promise.all([running, waiting, next])).map(({ body }) => body);
+		assert.deepEqual(bodies, ['done', 'partrest', 'partrest']);
+		assert.equal(one.peak, 1);
+		await stopped(first);
+	},
+);
