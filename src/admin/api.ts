@@ -2,10 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { SlimeError } from '../shared/errors.ts';
+import { LOG_LEVELS, type LogLevel } from '../shared/logger.ts';
 import { answerJson } from './answers.ts';
 import type { RecentRequest, RequestList } from './requests.ts';
 import type { Route } from './router.ts';
-import type { AgentDetails, AgentName, HubStatus } from './status.ts';
+import type { AgentDetails, AgentName, HubStatus, TokenStatus } from './status.ts';
 
 const MAX_BODY = 16 * 1024;
 
@@ -41,6 +42,8 @@ export interface ApiHub {
 	resume(target: AgentTarget): readonly AgentName[];
 	/** Resolves when their tunnels are closed. @throws SlimeError `not_found` */
 	disconnect(target: AgentTarget): Promise<readonly AgentName[]>;
+	/** Those that agents are connected with, by name. */
+	tokens(): readonly TokenStatus[];
 	/** Oldest first. */
 	revocations(): ReadonlyArray<RevokeOutcome['revocation']>;
 	/**
@@ -48,6 +51,8 @@ export interface ApiHub {
 	 * @throws UsageError for what no token can be called, SlimeError when it could not be kept
 	 */
 	revoke(target: RevokeTarget): Promise<RevokeOutcome>;
+	/** What is logged from now on, until the hub ends or is given another. */
+	logLevel: LogLevel;
 }
 
 export function apiRoutes(hub: ApiHub): readonly Route[] {
@@ -69,8 +74,14 @@ export function apiRoutes(hub: ApiHub): readonly Route[] {
 		route('GET', '/api/requests', () => hub.requests()),
 		route('GET', '/api/requests/recent', () => ({ requests: hub.recent() })),
 		route('GET', '/api/queue', () => hub.queue()),
+		route('GET', '/api/tokens', () => ({ tokens: hub.tokens() })),
 		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
 		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
+		route('GET', '/api/log-level', () => ({ level: hub.logLevel })),
+		route('PUT', '/api/log-level', async (req) => {
+			hub.logLevel = logLevel(await readJson(req));
+			return { level: hub.logLevel };
+		}),
 	];
 }
 
@@ -84,6 +95,13 @@ function agentTarget(body: unknown): AgentTarget {
 	const known = Object.keys(others).length === 0 && (tokenId === undefined || typeof tokenId === 'string');
 	if (known && typeof agent === 'string') return { agent, tokenId };
 	throw new SlimeError('bad_request', 'Write {"agent": "…"}, with "tokenId": "…" for that of one token alone.');
+}
+
+function logLevel(body: unknown): LogLevel {
+	const { level, ...others } = fields(body);
+	const known = Object.keys(others).length === 0 ? LOG_LEVELS.find((one) => one === level) : undefined;
+	if (known !== undefined) return known;
+	throw new SlimeError('bad_request', `Write {"level": "…"}, one of ${LOG_LEVELS.join(', ')}.`);
 }
 
 function revokeTarget(body: unknown): RevokeTarget {

@@ -36,6 +36,20 @@ export interface AgentDetails extends AgentStatus {
 /** Who an agent is, whether it is connected or not. */
 export type AgentName = Pick<AgentStatus, 'id' | 'token' | 'tokenId'>;
 
+/** A token that agents are connected with. */
+export interface TokenStatus {
+	readonly tokenId: string;
+	readonly name: string;
+	/** RFC 3339, in UTC. */
+	readonly issuedAt: string;
+	/** None if it is valid for ever. */
+	readonly expiresAt?: string | undefined;
+	readonly scopes: readonly string[];
+	readonly scopePaths: readonly string[];
+	/** Ids of its agents. */
+	readonly agents: readonly string[];
+}
+
 export interface HubStatus {
 	readonly version: string;
 	readonly uptime: number;

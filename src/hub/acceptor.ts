@@ -157,6 +157,7 @@ export class Acceptor {
 			scopes: grantedScopes(claims.scopes, info.scopes),
 			scopePaths: claims.scopePaths,
 			issuedAt: claims.issuedAt,
+			expiresAt: claims.expiresAt,
 			info,
 			address,
 		};

@@ -1,9 +1,10 @@
 /** What operators see of a hub and do to it, for the admin API. Changes nothing by itself: whoever owns a thing is told to. */
 import type { ApiHub, RevokeOutcome } from '../admin/api.ts';
 import type { RequestStatus } from '../admin/requests.ts';
+import type { TokenStatus } from '../admin/status.ts';
 import type { Revocations, RevocationTarget } from '../auth/revocations.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
-import type { Logger } from '../shared/logger.ts';
+import type { Logger, LogLevel } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
 import { within } from '../shared/within.ts';
 import type { Acceptor } from './acceptor.ts';
@@ -32,7 +33,7 @@ export interface HubParts {
 }
 
 export function operationsOf(parts: HubParts): ApiHub {
-	const { gateway, dispatcher, acceptor, control, revocations, queueMax, concurrent } = parts;
+	const { gateway, dispatcher, acceptor, control, revocations, queueMax, concurrent, logger } = parts;
 	const started = performance.now();
 	return {
 		status() {
@@ -71,8 +72,18 @@ export function operationsOf(parts: HubParts): ApiHub {
 		drain: (target) => control.drain(target),
 		resume: (target) => control.resume(target),
 		disconnect: (target) => control.disconnect(target),
+		tokens: () => tokensOf(acceptor.all),
 		revocations: () => revocations.list,
 		revoke: (target) => revoke(parts, target),
+		get logLevel() {
+			return logger.level as LogLevel;
+		},
+		set logLevel(level) {
+			const before = logger.level;
+			logger.level = level;
+			for (const link of acceptor.all) link.logLevel = level;
+			logger.info({ before, after: level }, 'an operator set the log level');
+		},
 	};
 }
 
@@ -82,6 +93,25 @@ function firstOf(requests: Iterable<Admission>): Admission[] {
 		if (first.push(request) === MOST_SHOWN) break;
 	}
 	return first;
+}
+
+/** By name. */
+function tokensOf(links: readonly AgentLink[]): TokenStatus[] {
+	const tokens = new Map<string, TokenStatus>();
+	for (const { identity } of links) {
+		const { tokenId, tokenName: name, issuedAt, expiresAt, scopes, scopePaths, agentId } = identity;
+		const agents = new Set(tokens.get(tokenId)?.agents).add(agentId);
+		tokens.set(tokenId, {
+			tokenId,
+			name,
+			issuedAt: issuedAt.toISOString(),
+			expiresAt: expiresAt?.toISOString(),
+			scopes,
+			scopePaths,
+			agents: [...agents],
+		});
+	}
+	return [...tokens.values()].sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
 }
 
 async function revoke({ acceptor, revocations, logger }: HubParts, target: RevocationTarget): Promise<RevokeOutcome> {

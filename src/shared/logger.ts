@@ -4,7 +4,9 @@ import { LogOutput } from './log-output.ts';
 
 export type { Logger };
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** A logger that drops everything, for programs that embed a hub or an agent and for tests. */
 export const silentLogger: Logger = pino({ level: 'silent' });
