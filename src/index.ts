@@ -9,6 +9,7 @@ export type { AgentOptions, GivenAgentOptions } from './agent/options.ts';
 export type { ApiKeyOptions } from './auth/api-keys.ts';
 export type { Revocation, RevocationTarget } from './auth/revocations.ts';
 export { createTokens, type TokenClaims, type TokenRequest, type Tokens } from './auth/tokens.ts';
+export type { AccessLogField, AccessLogOptions } from './config/access-log.ts';
 export type { CorsOptions } from './config/cors.ts';
 export type { EndedCounts } from './hub/ended.ts';
 export type { Hub } from './hub/hub.ts';

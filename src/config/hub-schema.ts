@@ -1,6 +1,7 @@
 /** Every key of a hub, what it means and its default. Durations are milliseconds and sizes bytes once read. */
 import { z } from 'zod';
 import { checkNetwork } from '../tunnel/trusted-proxies.ts';
+import { ACCESS_LOG_FIELDS } from './access-log.ts';
 import { heartbeat } from './heartbeat-schema.ts';
 import {
 	bearerToken,
@@ -18,7 +19,9 @@ import {
 	port,
 	portOrOff,
 	secret,
+	share,
 	size,
+	someOf,
 } from './values.ts';
 
 /** Shorter than this it would end connections of honest peers. */
@@ -61,6 +64,22 @@ const cors = z
 			.describe('Response headers that such pages may read; `*` is any.'),
 		credentials: boolean().default(false).describe('Whether browsers send cookies and credentials along.'),
 		maxAge: duration().default(7_200_000).describe('How long a browser may remember what it was told.'),
+	})
+	.prefault({});
+
+const accessLog = z
+	.strictObject({
+		sample: share()
+			.default(0)
+			.describe('The share of requests that get a line in the log, such as 0.01; 1 is all of them, 0 none.'),
+		errors: boolean()
+			.default(false)
+			.describe(
+				'Whether requests that fail get one in any case: with an error of the hub, cut, or with a status from 500 on.',
+			),
+		fields: someOf(...ACCESS_LOG_FIELDS)
+			.default(ACCESS_LOG_FIELDS)
+			.describe('What such a line says.'),
 	})
 	.prefault({});
 
@@ -118,6 +137,7 @@ export const hub = z
 			),
 		adminTokenFile: path().optional().describe('A file with the admin token.'),
 		readyNeedsAgent: boolean().default(false).describe('Whether /readyz answers 503 while no agent is connected.'),
+		accessLog: accessLog.describe('Which requests get a line in the log, and what it says.'),
 		stateDir: path().optional().describe('Folder where the hub keeps what must survive a restart.'),
 		queue: queue.describe('Which requests wait for a worker, how many, how long.'),
 		heartbeat: heartbeat.describe('How a dead tunnel is noticed.'),

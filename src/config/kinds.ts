@@ -41,8 +41,8 @@ export function choiceOf(choices: readonly string[]): Kind['json'] {
 	return { anyOf: [{ enum: choices }, { type: 'string', pattern: VARIABLE }] };
 }
 
-export function listLike(least: number): Kind['json'] {
-	return { anyOf: [{ type: 'array', items: TEXT, minItems: least }, TEXT] };
+export function listLike(least: number, items: Kind['json'] = TEXT): Kind['json'] {
+	return { anyOf: [{ type: 'array', items, minItems: least }, TEXT] };
 }
 
 /** @param name a pattern that the names match */

@@ -118,6 +118,18 @@ const BYTES: Readonly<Record<string, number>> = {
 	TiB: 2 ** 40,
 };
 
+/** A part of all, from 0 to 1. */
+export const share = () =>
+	textTo(
+		(text) => {
+			const value = /^(?:0|0?\.\d{1,9}|1(?:\.0{1,9})?)$/.test(text) ? Number(text) : Number.NaN;
+			if (Number.isNaN(value))
+				throw new UsageError(`${quoted(text)} is not a share: write a number from 0 to 1, such as 0.01`);
+			return value;
+		},
+		{ ...textLike('0|0?\\.\\d{1,9}|1(?:\\.0{1,9})?', 'number'), minimum: 0, maximum: 1 },
+	);
+
 /** Bytes. */
 export const size = () =>
 	textTo(
@@ -214,7 +226,7 @@ export function checkUpgrade(text: string): void {
 }
 
 /** Texts, which stay as they are written; one or more of them unless there may be none. */
-export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } = {}) =>
+export const listOf = <T extends string = string>(check: (text: string) => unknown, { mayBeEmpty = false } = {}) =>
 	ofKind(
 		z.union([z.string(), z.array(z.string())]).transform((value, context) => {
 			const items = itemsOf(value);
@@ -223,7 +235,7 @@ export const listOf = (check: (text: string) => unknown, { mayBeEmpty = false } 
 				const fault = item === '' ? 'an item is empty' : attempt(check, item)[1];
 				if (fault !== undefined) context.addIssue({ code: 'custom', path: [index], message: fault });
 			}
-			return items;
+			return items as readonly T[];
 		}),
 		listLike(mayBeEmpty ? 0 : 1),
 		(value) => value as readonly string[],
@@ -282,4 +294,13 @@ export const scopes = () => {
 		{ message: `the scopes have more than ${MAX_SCOPES_TEXT} characters together` },
 	);
 	return ofKind(list, listLike(0), (value) => value as readonly string[]);
+};
+
+/** One or more of these. */
+export const someOf = <const T extends string>(...choices: readonly T[]) => {
+	const known: readonly string[] = choices;
+	const check = (text: string) => {
+		if (!known.includes(text)) throw new UsageError(`${quoted(text)} is not a choice: there are ${choices.join(', ')}`);
+	};
+	return ofKind(listOf<T>(check), listLike(1, choiceOf(choices)), (value) => value as readonly string[]);
 };

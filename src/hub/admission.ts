@@ -8,6 +8,7 @@ import type { FieldList } from '../h2/protocol.ts';
 import { bounded } from '../shared/bounded.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { AgentVerdict } from '../tunnel/fields.ts';
+import type { AccessRecord } from './access-log.ts';
 import type { AgentLink } from './agent-link.ts';
 import { type AppRequest, isRepeatable, type ResponseListener } from './app-request.ts';
 import type { Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
@@ -45,6 +46,8 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 	/** Agents that refused it, and what the last one said. */
 	#tried: Set<AgentLink> | undefined;
 	#verdict: AgentVerdict | null = null;
+	/** How many agents it was sent to. */
+	#attempts = 0;
 	/** Its agent was lost, and it is being sent again. */
 	#repeated = false;
 	#over = false;
@@ -163,12 +166,14 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 			this.#waited = now - this.#began;
 			statistics.queueWait.observe((now - this.#waitBegan) / 1000);
 		}
+		this.#attempts++;
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines, statistics);
 		this.#exchange.start(this.#section);
 	}
 
 	refused(code: Refusal): void {
 		this.#ticket = null;
+		this.#waited = performance.now() - this.#began;
 		this.#unserved(code);
 	}
 
@@ -273,8 +278,9 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		this.#key?.leave();
 		if (this.#appClosed) this.#gateway.ended();
 		this.body.stop();
-		const { logger, statistics } = this.#gateway.options;
+		const { logger, statistics, accessLog } = this.#gateway.options;
 		const ms = performance.now() - this.#began;
+		if (this.#ticket !== null) this.#waited = ms;
 		statistics.requestEnded(status, outcome, ms);
 		this.#gateway.over(this, {
 			id: this.#requestId,
@@ -293,6 +299,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 			position: this.#position || undefined,
 			total: ms,
 		});
+		if (accessLog?.wants(outcome, status)) accessLog.write(this.#record(outcome, status, ms));
 		const level = outcome === 'complete' || outcome === 'app_gone' ? 'debug' : 'info';
 		if (!logger.isLevelEnabled(level)) return;
 		logger[level](
@@ -313,5 +320,26 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 			},
 			'request',
 		);
+	}
+
+	#record(outcome: RequestOutcome, status: number | undefined, totalMs: number): AccessRecord {
+		const exchange = this.#exchange;
+		return {
+			app: this.app,
+			address: this.app.address,
+			requestId: this.#requestId,
+			key: this.#key?.name,
+			scope: this.#wanted.scope,
+			path: this.#wanted.path,
+			agent: exchange?.link.identity,
+			attempts: this.#attempts,
+			status,
+			outcome,
+			requestBytes: this.body.received,
+			responseBytes: exchange?.responseBytes ?? 0,
+			queueMs: this.#position > 0 ? this.#waited : undefined,
+			firstByteMs: exchange !== null && exchange.headAt > 0 ? exchange.headAt - this.#began : undefined,
+			totalMs,
+		};
 	}
 }

@@ -56,6 +56,10 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	/** When the head came, or the last piece of the body behind the first, in milliseconds. */
 	#lastPiece = 0;
 	#over = false;
+	/** When the response's head came, in milliseconds of performance.now(); 0 before. */
+	headAt = 0;
+	/** Bytes of the response's body that were handed to the app. */
+	responseBytes = 0;
 
 	constructor(owner: ExchangeOwner, lease: Lease<AgentLink>, deadlines: Deadlines, statistics: Statistics) {
 		super();
@@ -133,8 +137,9 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		}
 		this.#owner.body.started();
 		this.#switched = this.#app.upgrade !== undefined && status < '300';
-		this.#lastPiece = performance.now();
-		this.#statistics.firstByte.observe((this.#lastPiece - this.since) / 1000);
+		this.headAt = performance.now();
+		this.#lastPiece = this.headAt;
+		this.#statistics.firstByte.observe((this.headAt - this.since) / 1000);
 		this.#head = section;
 		this.link.afterRead(this);
 	}
@@ -164,7 +169,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 		const { body } = this.#owner;
 		this.#writeHead();
 		const first = this.#first;
-		if (first !== null) this.#statistics.responseBytes += first.length;
+		if (first !== null) this.#count(first);
 		if (this.#switched) {
 			this.#sent = true;
 			this.#finished = true;
@@ -272,12 +277,17 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 	}
 
 	#write(stream: Stream, chunk: Buffer): void {
-		this.#statistics.responseBytes += chunk.length;
+		this.#count(chunk);
 		if (this.#app.write(chunk)) {
 			stream.consume(chunk.length);
 			return;
 		}
 		this.#unread += chunk.length;
+	}
+
+	#count({ length }: Buffer): void {
+		this.#statistics.responseBytes += length;
+		this.responseBytes += length;
 	}
 
 	/** The app has taken what it could not take before. */

@@ -1,8 +1,10 @@
 /** Who may ask for what: lets app requests in, as an Admission each, or answers them with an error. Knows HTTP and nothing of agents. */
-import { type AppAuth, OPEN } from '../auth/app-auth.ts';
+import type { ApiKey } from '../auth/api-keys.ts';
+import { type AppAuth, type AppVerdict, OPEN } from '../auth/app-auth.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import { tunnelRequest } from '../tunnel/fields.ts';
+import type { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
@@ -13,7 +15,7 @@ import { InFlightList } from './in-flight.ts';
 import { type EndedRequest, RecentRequests } from './recent-requests.ts';
 import { HeldBytes } from './request-body.ts';
 import { newRequestId, requestIdOf } from './request-id.ts';
-import type { Statistics } from './statistics.ts';
+import type { RequestOutcome, Statistics } from './statistics.ts';
 import type { Upgrades } from './upgrades.ts';
 
 const MAX_FIELDS = 1000;
@@ -36,6 +38,8 @@ export interface GatewayOptions {
 	/** Whether a request may be sent once more whose agent was lost, where that does no harm. */
 	readonly retryIdempotent: boolean;
 	readonly statistics: Statistics;
+	/** null if there is none. */
+	readonly accessLog: AccessLog | null;
 	readonly logger: Logger;
 }
 
@@ -99,19 +103,20 @@ export class Gateway {
 	/** Serves a request, or answers it with an error. */
 	handle(app: AppRequest): void {
 		const requestId = requestIdOf(app.field('x-request-id')) ?? newRequestId();
+		let verdict: AppVerdict = OPEN;
 		let admission: Admission | null;
 		try {
-			admission = this.#admit(app, requestId);
+			verdict = this.#authenticate(app);
+			admission = this.#admit(app, requestId, verdict);
 		} catch (error) {
-			this.#refuse(app, error, requestId);
+			this.#refuse(app, error, requestId, verdict.key);
 			return;
 		}
 		if (admission !== null) admission.begin();
 	}
 
-	/** null if it was answered. */
-	#admit(app: AppRequest, requestId: string): Admission | null {
-		const { method, target: url, fields } = app;
+	#authenticate(app: AppRequest): AppVerdict {
+		const { method, fields } = app;
 		if (fields.length > 2 * MAX_FIELDS) throw new SlimeError('headers_too_large', 'Too many header fields.');
 		if (app.version === 'unknown') throw new SlimeError('bad_request', 'HTTP/1.0, 1.1 and 2 are served.');
 		if (method === 'TRACE' || (method === 'CONNECT' && app.upgrade === undefined))
@@ -119,10 +124,17 @@ export class Gateway {
 		const { appAuth, cors } = this.options;
 		if (cors !== null) app.decorator = cors.decoratorFor(app.field('origin'));
 		// Browsers send no password before they know that they may.
-		const preflight = cors !== null && isPreflight(app);
-		const { by, key } = preflight ? OPEN : appAuth.check(app.field('slime-app-password'), app.field('authorization'));
-		if (by === 'refused') throw new SlimeError('unauthorized');
-		const upgrade = app.upgrade === undefined ? undefined : this.options.upgrades.serves(app.upgrade);
+		if (cors !== null && isPreflight(app)) return OPEN;
+		const verdict = appAuth.check(app.field('slime-app-password'), app.field('authorization'));
+		if (verdict.by === 'refused') throw new SlimeError('unauthorized');
+		return verdict;
+	}
+
+	/** null if it was answered. */
+	#admit(app: AppRequest, requestId: string, { by, key }: AppVerdict): Admission | null {
+		const { method, target: url, fields } = app;
+		const { cors, upgrades } = this.options;
+		const upgrade = app.upgrade === undefined ? undefined : upgrades.serves(app.upgrade);
 		if (app.upgrade !== undefined && upgrade === undefined) throw new SlimeError('not_implemented');
 		const section = tunnelRequest(
 			{ method, url, rawHeaders: fields, authority: app.authority, upgrade },
@@ -136,26 +148,29 @@ export class Gateway {
 			},
 		);
 		const target = section[section[4] === ':authority' ? 7 : 5] ?? '';
-		if (preflight) {
+		if (cors !== null && isPreflight(app)) {
 			app.decorator = null;
-			app.head(204, cors.preflight(app));
-			app.finish(null, []);
-			this.options.statistics.requestEnded(204, 'complete', 0);
+			this.#answer(app, requestId, key, cors.preflight(app));
 			return null;
 		}
 		if (target.startsWith(OWN_PATHS)) throw new SlimeError('not_found');
 		if (target === '*') {
-			app.head(204, [...ALLOWED]);
-			app.finish(null, []);
-			this.options.statistics.requestEnded(204, 'complete', 0);
+			this.#answer(app, requestId, key, [...ALLOWED]);
 			return null;
 		}
 		if (this.draining) throw new SlimeError('draining');
 		return new Admission(this, app, section, target, requestId, key);
 	}
 
-	#refuse(app: AppRequest, error: unknown, requestId: string): void {
-		const { logger, statistics } = this.options;
+	/** What the hub answers by itself. */
+	#answer(app: AppRequest, requestId: string, key: ApiKey | null, fields: string[]): void {
+		app.head(204, fields);
+		app.finish(null, []);
+		this.#ended(app, requestId, key, 204, 'complete');
+	}
+
+	#refuse(app: AppRequest, error: unknown, requestId: string, key: ApiKey | null): void {
+		const { logger } = this.options;
 		let told: SlimeError;
 		if (error instanceof SlimeError) {
 			told = error;
@@ -165,7 +180,24 @@ export class Gateway {
 			logger.error({ requestId, err: error }, 'a request failed inside the hub');
 			told = new SlimeError('internal');
 		}
-		statistics.requestEnded(told.status, told.code, 0);
+		this.#ended(app, requestId, key, told.status, told.code);
 		app.refuse(told, requestId, this.retryAfter(told));
+	}
+
+	/** What a connection said was no request, and it was told so. @param address of the peer */
+	refusedConnection({ status, code }: SlimeError, address: string): void {
+		const { statistics, accessLog } = this.options;
+		statistics.requestEnded(status, code, 0);
+		if (accessLog?.wants(code, status)) accessLog.write({ address, status, outcome: code, totalMs: 0 });
+	}
+
+	/** Counts and logs a request that was answered at once. */
+	#ended(app: AppRequest, requestId: string, apiKey: ApiKey | null, status: number, outcome: RequestOutcome): void {
+		const { statistics, accessLog } = this.options;
+		statistics.requestEnded(status, outcome, 0);
+		if (!accessLog?.wants(outcome, status)) return;
+		const { address, target } = app;
+		const [scope, path, key] = [app.field('slime-scope'), target.split('?', 1)[0], apiKey?.name];
+		accessLog.write({ app, address, requestId, key, scope, path, status, outcome, totalMs: 0 });
 	}
 }

@@ -11,6 +11,7 @@ import { type Revocation, Revocations, type RevocationTarget } from '../auth/rev
 import { createTokens } from '../auth/tokens.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
+import { AccessLog } from './access-log.ts';
 import { AgentControl } from './agent-control.ts';
 import type { AgentLink } from './agent-link.ts';
 import { Cors } from './cors.ts';
@@ -86,6 +87,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		firstByteTimeout: options.firstByteTimeout,
 		retryIdempotent: options.retryIdempotent,
 		statistics,
+		accessLog: AccessLog.of(options.accessLog, logger),
 		logger,
 	});
 	const { clientAuth } = options;
@@ -104,7 +106,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const listeners = new Listeners(options, upgrades, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
-		refused: (error) => statistics.requestEnded(error.status, error.code, 0),
+		refused: (error, address) => gateway.refusedConnection(error, address),
 	});
 	const { listenOn } = options;
 	// Whoever gave us the socket gives it to the next hub, or has given it to another one already.

@@ -42,8 +42,8 @@ export interface ListenerHandler {
 	request(app: AppRequest): void;
 	/** An agent asks for a tunnel. */
 	tunnel(req: IncomingMessage, socket: Duplex, head: Buffer): void;
-	/** A connection said what is no request, and was told so. */
-	refused(error: SlimeError): void;
+	/** A connection said what is no request, and was told so. @param address of the peer */
+	refused(error: SlimeError, address: string): void;
 }
 
 export interface ListenerOptions
@@ -354,7 +354,7 @@ export class Listener {
 			app.requestBroken();
 		} else {
 			const refusal = new SlimeError(MALFORMED[code] ?? 'bad_request');
-			this.#handler.refused(refusal);
+			this.#handler.refused(refusal, peerOf(socket as Socket).address);
 			refuseUpgrade(socket, refusal);
 		}
 	}

@@ -1,5 +1,6 @@
 /** What a hub can be told, with the defaults. Durations are in milliseconds, sizes in bytes. */
 import type { ApiKeyOptions } from '../auth/api-keys.ts';
+import { ACCESS_LOG_FIELDS, type AccessLogOptions } from '../config/access-log.ts';
 import type { CorsOptions } from '../config/cors.ts';
 import { type Logger, silentLogger } from '../shared/logger.ts';
 
@@ -49,6 +50,8 @@ export interface HubOptions {
 	readonly adminRequired: boolean;
 	/** Whoever presents it as Bearer may use /metrics and /api on the admin listener; without one, this machine, if it is on loopback. */
 	readonly adminToken?: string | undefined;
+	/** Which requests get a line in the log, and what it says; nothing is logged if `sample` is 0 and `errors` false. */
+	readonly accessLog: AccessLogOptions;
 	/** Folder in which revocations survive a restart; without one they are forgotten. The command line always gives one. */
 	readonly stateDir?: string | undefined;
 	/** Whether the hub calls itself ready only while an agent is connected. */
@@ -111,6 +114,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	adminPort: 8081,
 	adminRequired: false,
 	readyNeedsAgent: false,
+	accessLog: { sample: 0, errors: false, fields: ACCESS_LOG_FIELDS },
 	queue: {
 		mode: 'header',
 		max: 1024,

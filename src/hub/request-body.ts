@@ -54,6 +54,8 @@ export class RequestBody implements BodyReader {
 	#ended = false;
 	#trailers: readonly string[] = [];
 	#done = false;
+	/** Bytes that came. */
+	received = 0;
 
 	constructor(app: AppRequest, budget: HeldBytes, statistics: Pick<Statistics, 'requestBytes'>, owner: BodyOwner) {
 		this.#app = app;
@@ -131,6 +133,7 @@ export class RequestBody implements BodyReader {
 	bodyChunk(chunk: Buffer): void {
 		bytesPassed(chunk.length);
 		this.#statistics.requestBytes += chunk.length;
+		this.received += chunk.length;
 		if (this.#done) return;
 		if (this.#keeping) {
 			this.#kept.push(chunk);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { ACCESS_LOG_FIELDS } from '../../../src/config/access-log.ts';
 import { ALL_FAMILIES, tableRow } from '../../helpers/metric-families.ts';
 
 const read = (file: string) => readFile(new URL(`../../../docs/${file}`, import.meta.url), 'utf8');
@@ -36,6 +37,15 @@ test('the page has a row for every metric, with its type, labels, unit and meani
 	const page = await read('observability.md');
 	const rows = page.split('\n').filter((line) => /^\| `(?:slime|process|nodejs)_/.test(line));
 	assert.deepEqual(rows, ALL_FAMILIES.map(tableRow));
+});
+
+test('the page has a row for every field of the access log, in their order', async () => {
+	const [, section = ''] = (await read('observability.md')).split('\n## Access log\n');
+	const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+	const fields = rows.flatMap((row) =>
+		[...(row.split(' | ', 1)[0] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name),
+	);
+	assert.deepEqual(fields, ACCESS_LOG_FIELDS);
 });
 
 test('every metric that the dashboard asks for exists, with the labels that it groups by and shows', async () => {

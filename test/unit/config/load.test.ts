@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { AGENT_DEFAULTS } from '../../../src/agent/options.ts';
+import { ACCESS_LOG_FIELDS } from '../../../src/config/access-log.ts';
 import { loadHubSecret } from '../../../src/config/load.ts';
 import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
 import { pinOf } from '../../../src/tls/pins.ts';
@@ -33,6 +34,7 @@ test('the defaults are those of the documentation', async (t) => {
 		adminPort: 8081,
 		readyNeedsAgent: false,
 		adminRequired: false,
+		accessLog: { sample: 0, errors: false, fields: [...ACCESS_LOG_FIELDS] },
 		queue: {
 			mode: 'header',
 			max: 1024,
@@ -106,6 +108,29 @@ test('a flag stands above a variable, a variable above the file, the file above 
 		aging: 30_000,
 	});
 	assert.equal(logLevel, 'debug');
+});
+
+test('the access log takes a share of requests, and fields by name', async (t) => {
+	const { hub, mistakes } = await folder(t);
+	const flags = { 'hub.secret': SECRET };
+	const read = async (yaml: string) => (await hub({ flags, yaml: `hub: {accessLog: {${yaml}}}` })).settings.accessLog;
+	for (const [written, sample] of [
+		['1', 1],
+		['0.25', 0.25],
+		['.5', 0.5],
+		['1.0', 1],
+		['0', 0],
+	] as const) {
+		assert.equal((await read(`sample: ${written}`)).sample, sample);
+	}
+	assert.deepEqual((await read('errors: true, fields: [status, requestId]')).fields, ['status', 'requestId']);
+	assert.deepEqual(await mistakes(read('sample: 2, fields: [status, cookie]')), [
+		'slime.yaml:1:27: hub.accessLog.sample: "2" is not a share: write a number from 0 to 1, such as 0.01',
+		`slime.yaml:1:47: hub.accessLog.fields: "cookie" is not a choice: there are ${ACCESS_LOG_FIELDS.join(', ')}`,
+	]);
+	for (const wrong of ['-1', '1.5', '50%', '1e-3', 'all']) {
+		assert.equal((await mistakes(read(`sample: ${wrong}`))).length, 1, wrong);
+	}
 });
 
 test('an admin port that anyone set must be had', async (t) => {
