@@ -1,4 +1,4 @@
-/** Which of several agents gets the next request: the freest, then the longest unused; or the one that served a key last. */
+/** Which of several agents gets the next request: the freest, then the longest unchanged; or the one that served a key last. */
 import { LRUCache } from 'lru-cache';
 import { type Grants, type Scope, textOf, type Wanted } from './eligibility.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
@@ -10,18 +10,17 @@ const AFFINITY_KEY_LENGTH = 320;
 
 /** Twice as much is the most that V8 keeps without a box. */
 const WHOLE = 2 ** 29;
+const MOST_RANKS = 256;
 
 /** One agent's slots. Whoever changes them calls `update` of the profile. */
-export class Slots<M> implements HeapItem<Slots<M>> {
-	// What decides between two comes first, and is small integers: with many agents, memory is what comparing them costs.
-	/** Where the profile keeps it; -1 while it has nothing free. */
-	position = -1;
-	/** The part of its slots that is free, of WHOLE, as of the last `update`; of one that is fresh below 0. The larger goes first. */
-	rank = 0;
-	/** Number of the last lease that was given, 0 before the first. */
-	used = 0;
-	/** Place in the order in which agents joined. */
-	readonly joined: number;
+export class Slots<M> {
+	/** Those that have as much free as it; none while it has nothing free. */
+	rank: Rank<M> | undefined;
+	/** Its neighbours in that rank. */
+	before: Slots<M> | undefined;
+	after: Slots<M> | undefined;
+	/** Number of the change that brought it there: of equals the one that has been unused longest has the lowest. */
+	changed = 0;
 	readonly member: M;
 	/** Another object for the same grants when it is opened again and nobody had them meanwhile. */
 	profile: Profile<M>;
@@ -41,24 +40,64 @@ export class Slots<M> implements HeapItem<Slots<M>> {
 	/** Ends its being set aside or fresh. */
 	timer: NodeJS.Timeout | undefined;
 
-	constructor(member: M, profile: Profile<M>, joined: number) {
+	constructor(member: M, profile: Profile<M>) {
 		this.member = member;
 		this.profile = profile;
-		this.joined = joined;
 	}
 
 	get free(): number {
 		return this.open && !this.aside ? Math.max(0, this.limit - this.leased) : 0;
 	}
 
+	/** The part of its slots that is free, of WHOLE; of one that is fresh below 0. */
+	get share(): number {
+		const share = Math.floor((this.free / this.limit) * WHOLE);
+		return this.fresh ? share - 2 * WHOLE : share;
+	}
+
 	/** Whether it is to be chosen rather than the other; both have something free. */
 	goesBefore(other: Slots<M>): boolean {
-		if (this.rank !== other.rank) return this.rank > other.rank;
-		return this.used === other.used ? this.joined < other.joined : this.used < other.used;
+		if (this.rank === undefined || other.rank === undefined) return this.rank !== undefined;
+		return this.rank.share === other.rank.share ? this.changed < other.changed : this.rank.share > other.rank.share;
 	}
 }
 
-/** Agents with equal grants; those with a free slot in a binary heap, the best choice on top. */
+/** Agents that have the same part free, as a list: whoever changes goes to its end, so that one change costs what any other does. */
+class Rank<M> implements HeapItem<Rank<M>> {
+	position = -1;
+	readonly share: number;
+	first: Slots<M> | undefined;
+	#last: Slots<M> | undefined;
+
+	constructor(share: number) {
+		this.share = share;
+	}
+
+	append(slots: Slots<M>): void {
+		slots.rank = this;
+		slots.before = this.#last;
+		if (this.#last === undefined) this.first = slots;
+		else this.#last.after = slots;
+		this.#last = slots;
+	}
+
+	remove(slots: Slots<M>): void {
+		const { before, after } = slots;
+		if (before === undefined) this.first = after;
+		else before.after = after;
+		if (after === undefined) this.#last = before;
+		else after.before = before;
+		slots.rank = undefined;
+		slots.before = undefined;
+		slots.after = undefined;
+	}
+
+	goesBefore(other: Rank<M>): boolean {
+		return this.share > other.share;
+	}
+}
+
+/** Agents with equal grants; those with a free slot by how much of theirs is free. */
 export class Profile<M> implements Grants {
 	readonly scopes: readonly string[];
 	readonly scopePaths: readonly string[];
@@ -66,7 +105,10 @@ export class Profile<M> implements Grants {
 	readonly lines = new Set<Line<M>>();
 	/** How many agents share it, free or not. */
 	members = 0;
-	readonly #heap = new IndexedHeap<Slots<M>>();
+	/** By share. There are as many as different shares, few even of many agents. */
+	readonly #ranks = new Map<number, Rank<M>>();
+	/** Those in which somebody is, the one with the largest share on top. */
+	readonly #heap = new IndexedHeap<Rank<M>>();
 
 	constructor(grants: Grants) {
 		this.scopes = grants.scopes;
@@ -84,25 +126,44 @@ export class Profile<M> implements Grants {
 
 	/** The best choice, passing over the members of `except`. */
 	first(except?: ReadonlySet<M>): Slots<M> | undefined {
-		return except === undefined ? this.#heap.top : this.#firstFrom(0, except);
+		return except === undefined ? this.#heap.top?.first : this.#firstExcept(except);
 	}
 
-	/** Puts an agent where it belongs after its slots changed. */
-	update(slots: Slots<M>): void {
-		const { free } = slots;
-		const share = free === 0 ? 0 : Math.floor((free / slots.limit) * WHOLE);
-		slots.rank = slots.fresh ? share - 2 * WHOLE : share;
-		if (free === 0) this.#heap.remove(slots);
-		else this.#heap.put(slots);
+	/** Puts an agent where it belongs after its slots changed. @param change a number higher than any before */
+	update(slots: Slots<M>, change: number): void {
+		const before = slots.rank;
+		const share = slots.free === 0 ? undefined : slots.share;
+		if (before?.share === share) return;
+		if (before !== undefined) {
+			before.remove(slots);
+			if (before.first === undefined) this.#emptied(before);
+		}
+		if (share === undefined) return;
+		const rank = this.#ranks.get(share) ?? new Rank<M>(share);
+		if (rank.first === undefined) {
+			this.#ranks.set(share, rank);
+			this.#heap.put(rank);
+		}
+		slots.changed = change;
+		rank.append(slots);
 	}
 
-	/** Descends only below members that are passed over, so that it costs what `except` holds and not what the heap holds. */
-	#firstFrom(position: number, except: ReadonlySet<M>): Slots<M> | undefined {
-		const slots = this.#heap.at(position);
-		if (slots === undefined || !except.has(slots.member)) return slots;
-		const left = this.#firstFrom(2 * position + 1, except);
-		const right = this.#firstFrom(2 * position + 2, except);
-		return left !== undefined && right?.goesBefore(left) !== true ? left : right;
+	/** An empty one is kept for the next, unless there are too many of them: agents come with any number of workers. */
+	#emptied(rank: Rank<M>): void {
+		this.#heap.remove(rank);
+		if (this.#ranks.size > MOST_RANKS) this.#ranks.delete(rank.share);
+	}
+
+	/** Looks at those in the way only, not at all agents. */
+	#firstExcept(except: ReadonlySet<M>): Slots<M> | undefined {
+		let best: Slots<M> | undefined;
+		for (let at = 0; at < this.#heap.size; at++) {
+			let slots = this.#heap.at(at)?.first;
+			if (slots === undefined || best?.goesBefore(slots)) continue;
+			while (slots !== undefined && except.has(slots.member)) slots = slots.after;
+			if (slots !== undefined && best?.goesBefore(slots) !== true) best = slots;
+		}
+		return best;
 	}
 }
 

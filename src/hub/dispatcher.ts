@@ -98,13 +98,14 @@ export class Dispatcher<M extends Member> {
 	});
 	/** Profiles with a free slot and somebody waiting: none, unless `concurrent` is reached. */
 	readonly #contested = new Set<Profile<M>>();
-	/** What was decided and is still to be told, in order. */
-	readonly #decided = new Map<Entry<M>, Lease<M> | Refusal>();
+	/** Whose fate is decided and still to be told, in order. */
+	readonly #decided: Entry<M>[] = [];
 	#telling = false;
+	/** Waiting for agents that are not there. */
+	#unserved = 0;
 
 	#leased = 0;
-	#leases = 0;
-	#joins = 0;
+	#changes = 0;
 	#seq = 0;
 
 	/**
@@ -143,7 +144,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	join(member: M): Membership {
-		const slots = new Slots(member, this.#profileOf(member), ++this.#joins);
+		const slots = new Slots(member, this.#profileOf(member));
 		slots.profile.members++;
 		this.#standing.join(slots);
 		this.#joined.add(slots);
@@ -182,25 +183,24 @@ export class Dispatcher<M extends Member> {
 		if (this.#leased >= this.#concurrent) return 'busy';
 		const slots = this.#choose(profiles, wanted, exclude);
 		if (slots === undefined) return 'busy';
-		return this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency, performance.now()));
+		return this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency, now()));
 	}
 
 	/** Waits for a slot, also when no agent is connected that could have one. The waiter is told once, after this returned. */
 	wait(wanted: Wanted, options: WaitOptions, waiter: Waiter<M>): Ticket | 'queue_full' {
 		const { caller, place: known, urgency } = options;
 		if (known === undefined && this.#isFullFor(wanted)) return 'queue_full';
-		const now = performance.now();
 		const place =
 			known === undefined
-				? this.#queue.placeFor(caller, ++this.#seq, urgency, now)
-				: this.#queue.placeAgain(caller, known, now, this.#aging);
-		const entry = new Entry(wanted, caller, place, waiter);
-		const timeout = Math.min(options.timeout, this.#queueTimeout);
-		entry.limit = this.#limits.add(entry, timeout);
+				? this.#queue.placeFor(caller, ++this.#seq, urgency, now())
+				: this.#queue.placeAgain(caller, known, now(), this.#aging);
+		const entry = new Entry(wanted, caller, place, waiter, this.#left);
+		this.#limits.add(entry, Math.min(options.timeout, this.#queueTimeout));
 		this.#enqueue(entry);
+		entry.position = this.#queue.length;
 		this.#match();
-		if (entry.line === undefined) this.#tellLater();
-		return { place, position: this.#queue.length, leave: () => this.#leave(entry) };
+		if (entry.decision !== undefined) this.#tellLater();
+		return entry;
 	}
 
 	/** Those that wait, in the order in which they would be served if any agent could serve all of them. */
@@ -216,7 +216,7 @@ export class Dispatcher<M extends Member> {
 
 	#isFullFor(wanted: Wanted): boolean {
 		if (this.#queue.length >= this.#queueMax) return true;
-		if (this.#queue.length < this.#queueMaxWithoutAgent) return false;
+		if (this.#unserved < this.#queueMaxWithoutAgent) return false;
 		return this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path)).size === 0;
 	}
 
@@ -224,7 +224,7 @@ export class Dispatcher<M extends Member> {
 	refuseAll(code: Refusal): void {
 		const entries = [...this.#queue.lines()].flatMap((line) => [...line]);
 		for (const entry of entries) this.#dequeue(entry);
-		for (const entry of entries) this.#decided.set(entry, code);
+		for (const entry of entries) this.#decide(entry, code);
 		this.#tell();
 	}
 
@@ -237,7 +237,7 @@ export class Dispatcher<M extends Member> {
 		if (this.#eligibility.add(profile)) this.#regroup();
 		else {
 			for (const line of this.#queue.lines()) {
-				if (mayServe(profile, line.scope, line.patterns)) profile.lines.add(line);
+				if (mayServe(profile, line.scope, line.patterns)) this.#serve(profile, line);
 			}
 		}
 		return profile;
@@ -256,6 +256,18 @@ export class Dispatcher<M extends Member> {
 		}
 		this.#profiles.delete(Profile.keyOf(profile));
 		this.#eligibility.remove(profile);
+		for (const line of profile.lines) {
+			if (this.#profilesOf(line).size > 0) continue;
+			line.served = false;
+			this.#unserved += line.length;
+		}
+	}
+
+	#serve(profile: Profile<M>, line: Line<M>): void {
+		profile.lines.add(line);
+		if (line.served) return;
+		line.served = true;
+		this.#unserved -= line.length;
 	}
 
 	#reopen(slots: Slots<M>): void {
@@ -310,7 +322,6 @@ export class Dispatcher<M extends Member> {
 		this.#affinity.remember(wanted, slots.member.key);
 		this.#leased++;
 		slots.leased++;
-		slots.used = ++this.#leases;
 		this.#update(slots);
 		return new HeldLease(slots.member, place, (outcome) => {
 			if (outcome !== null) this.#standing.judge(slots, outcome, () => this.#hasOther(slots));
@@ -322,7 +333,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#update(slots: Slots<M>): void {
-		slots.profile.update(slots);
+		slots.profile.update(slots, ++this.#changes);
 		this.#contest(slots.profile);
 	}
 
@@ -340,7 +351,7 @@ export class Dispatcher<M extends Member> {
 			const slots = this.#choose(this.#eligibility.profiles(scope, patterns), entry.wanted);
 			if (slots === undefined) return;
 			this.#dequeue(entry, true);
-			this.#decided.set(entry, this.#lease(slots, entry.wanted, entry.place));
+			this.#decide(entry, this.#lease(slots, entry.wanted, entry.place));
 		}
 	}
 
@@ -361,18 +372,29 @@ export class Dispatcher<M extends Member> {
 	 * one which fails at once and waits again, and again, holds up nothing.
 	 */
 	#tell(): void {
-		if (this.#telling) return;
+		const due = this.#decided.length;
+		if (this.#telling || due === 0) return;
+		let told = 0;
 		this.#telling = true;
 		try {
-			for (const [entry, decision] of [...this.#decided]) {
-				if (!this.#decided.delete(entry)) continue; // it left meanwhile
+			while (told < due) {
+				const entry = this.#decided[told++];
+				const decision = entry?.decision;
+				if (entry === undefined || decision === undefined) continue; // it left meanwhile
+				entry.decision = undefined;
 				if (typeof decision === 'string') entry.waiter.refused(decision);
 				else entry.waiter.granted(decision);
 			}
 		} finally {
 			this.#telling = false;
-			if (this.#decided.size > 0) this.#tellLater();
+			this.#decided.splice(0, told);
+			if (this.#decided.length > 0) this.#tellLater();
 		}
+	}
+
+	#decide(entry: Entry<M>, decision: Lease<M> | Refusal): void {
+		entry.decision = decision;
+		this.#decided.push(entry);
 	}
 
 	#tellLater(): void {
@@ -381,16 +403,18 @@ export class Dispatcher<M extends Member> {
 
 	#enqueue(entry: Entry<M>): void {
 		if (this.#aging > 0) this.#agingTimer ??= setInterval(() => this.#age(), AGING_INTERVAL);
-		const line = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
-		if (line === undefined) return;
-		for (const profile of this.#profilesOf(line)) {
-			profile.lines.add(line);
+		const begun = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
+		if (entry.line?.served === false) this.#unserved++;
+		if (begun === undefined) return;
+		for (const profile of this.#profilesOf(begun)) {
+			this.#serve(profile, begun);
 			this.#contest(profile);
 		}
 	}
 
 	#dequeue(entry: Entry<M>, served = false): void {
-		if (entry.limit !== undefined) this.#limits.remove(entry.limit);
+		this.#limits.remove(entry);
+		if (entry.line?.served === false) this.#unserved--;
 		const line = this.#queue.remove(entry, served);
 		if (line === undefined) return;
 		for (const profile of this.#profilesOf(line)) {
@@ -401,7 +425,7 @@ export class Dispatcher<M extends Member> {
 
 	#age(): void {
 		if (this.#queue.length > 0) {
-			this.#queue.age(performance.now(), this.#aging);
+			this.#queue.age(now(), this.#aging);
 			return;
 		}
 		clearInterval(this.#agingTimer);
@@ -415,19 +439,25 @@ export class Dispatcher<M extends Member> {
 	/** New path patterns divide those who stood in the same line. */
 	#regroup(): void {
 		for (const profile of this.#profiles.values()) profile.lines.clear();
+		this.#unserved = 0;
 		for (const entry of this.#queue.clear()) this.#enqueue(entry);
 	}
 
 	#refuse(entry: Entry<M>, code: Refusal): void {
 		this.#dequeue(entry);
-		this.#decided.set(entry, code);
+		this.#decide(entry, code);
 		this.#tell();
 	}
 
-	#leave(entry: Entry<M>): void {
-		const decision = this.#decided.get(entry);
-		this.#decided.delete(entry);
+	readonly #left = (entry: Entry<M>): void => {
+		const { decision } = entry;
+		entry.decision = undefined;
 		this.#dequeue(entry);
 		if (typeof decision === 'object') decision.release();
-	}
+	};
+}
+
+/** Whole milliseconds, which V8 keeps without a box. */
+function now(): number {
+	return Math.floor(performance.now());
 }

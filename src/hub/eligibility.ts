@@ -71,10 +71,20 @@ function isPrefix(pattern: string): boolean {
 	return pattern.endsWith('/*');
 }
 
+/** Those with one scope. */
+class Shelf<P> {
+	/** `undefined` is no pattern demanded. */
+	readonly byPattern = new Map<string | undefined, Set<P>>();
+	/** Whoever has one of these patterns or demands none, by `patternsKey`: worked out once, for every request asks. */
+	readonly found = new Map<string, ReadonlySet<P>>();
+}
+
+const NOBODY: ReadonlySet<never> = new Set<never>();
+
 /** Profiles (agents with equal grants) by scope, then by path pattern. */
 export class Eligibility<P extends Grants> {
-	/** `undefined` is no scope asked for, and no pattern demanded. */
-	readonly #shelves = new Map<string | undefined, Map<string | undefined, Set<P>>>();
+	/** `undefined` is no scope asked for. */
+	readonly #shelves = new Map<string | undefined, Shelf<P>>();
 	readonly #profiles = new Set<P>();
 	#patterns = new PathPatterns([]);
 
@@ -82,10 +92,11 @@ export class Eligibility<P extends Grants> {
 	add(profile: P): boolean {
 		this.#profiles.add(profile);
 		for (const scope of scopesOf(profile)) {
-			const shelf = this.#shelves.get(scope) ?? new Map<string | undefined, Set<P>>();
+			const shelf = this.#shelves.get(scope) ?? new Shelf<P>();
 			this.#shelves.set(scope, shelf);
+			shelf.found.clear();
 			for (const pattern of patternsOf(profile)) {
-				shelf.set(pattern, (shelf.get(pattern) ?? new Set()).add(profile));
+				shelf.byPattern.set(pattern, (shelf.byPattern.get(pattern) ?? new Set()).add(profile));
 			}
 		}
 		if (profile.scopePaths.every((pattern) => this.#patterns.has(pattern))) return false;
@@ -98,12 +109,13 @@ export class Eligibility<P extends Grants> {
 		this.#profiles.delete(profile);
 		for (const scope of scopesOf(profile)) {
 			const shelf = this.#shelves.get(scope);
+			shelf?.found.clear();
 			for (const pattern of patternsOf(profile)) {
-				const profiles = shelf?.get(pattern);
+				const profiles = shelf?.byPattern.get(pattern);
 				profiles?.delete(profile);
-				if (profiles?.size === 0) shelf?.delete(pattern);
+				if (profiles?.size === 0) shelf?.byPattern.delete(pattern);
 			}
-			if (shelf?.size === 0) this.#shelves.delete(scope);
+			if (shelf?.byPattern.size === 0) this.#shelves.delete(scope);
 		}
 	}
 
@@ -112,18 +124,32 @@ export class Eligibility<P extends Grants> {
 		return this.#patterns.matching(path);
 	}
 
-	/** The profiles that may serve such a request; a view, to be read at once. */
+	/** The profiles that may serve such a request; a view, to be read at once. @param patterns of `patterns` */
 	profiles(scope: Scope, patterns: readonly string[]): ReadonlySet<P> {
 		if (typeof scope === 'object') return new Set(scope.flatMap((one) => [...this.profiles(one, patterns)]));
 		const shelf = this.#shelves.get(scope);
-		const unrestricted = shelf?.get(undefined);
-		if (patterns.length === 0) return unrestricted ?? new Set();
-		const found = new Set(unrestricted);
-		for (const pattern of patterns) {
-			for (const profile of shelf?.get(pattern) ?? []) found.add(profile);
-		}
+		if (shelf === undefined) return NOBODY;
+		if (patterns.length === 0) return shelf.byPattern.get(undefined) ?? NOBODY;
+		const key = patternsKey(patterns);
+		const known = shelf.found.get(key);
+		if (known !== undefined) return known;
+		const found = collect(shelf, patterns);
+		shelf.found.set(key, found);
 		return found;
 	}
+}
+
+/** The same for equal patterns, which a path with a line feed matches none of. Mostly there is one, or none. */
+export function patternsKey(patterns: readonly string[]): string {
+	return patterns.length > 1 ? patterns.join('\n') : (patterns[0] ?? '');
+}
+
+function collect<P>({ byPattern }: Shelf<P>, patterns: readonly string[]): ReadonlySet<P> {
+	const found = new Set(byPattern.get(undefined));
+	for (const pattern of patterns) {
+		for (const profile of byPattern.get(pattern) ?? []) found.add(profile);
+	}
+	return found;
 }
 
 function scopesOf(grants: Grants): readonly (string | undefined)[] {

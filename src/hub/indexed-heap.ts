@@ -42,8 +42,8 @@ export class IndexedHeap<T extends HeapItem<T>> {
 
 	/**
 	 * Those in the way move by one place each; the item is written where it ends up. One that has to go down mostly goes to the very
-	 * bottom (an agent that was just given a request), so the way there is found without asking it at each step, and it comes up again
-	 * as far as it must.
+	 * bottom (a caller who has just had his turn), so the way there is found without asking it at each step, and it comes up again as
+	 * far as it must.
 	 */
 	#sift(item: T): void {
 		const at = this.#up(item, item.position, 0);

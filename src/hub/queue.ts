@@ -2,11 +2,11 @@
  * Who waits, and in which order: by urgency, which rises with time; round-robin between callers; first come, first served for
  * each. Owns lines and places in them; knows no agents, is told the time and tells nobody anything.
  */
-import { type Scope, textOf, type Wanted } from './eligibility.ts';
+import { patternsKey, type Scope, textOf, type Wanted } from './eligibility.ts';
 import { FairShare } from './fair-share.ts';
 import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
 import type { Lease } from './lease.ts';
-import type { TimeLimit } from './time-limits.ts';
+import type { Limited } from './time-limits.ts';
 
 export type Refusal = 'queue_timeout' | 'draining';
 
@@ -26,12 +26,12 @@ export interface Place {
 	/** Its turn among callers, of `urgency`. */
 	readonly turn: number;
 	readonly urgency: number;
-	/** When it got this urgency, in milliseconds. */
+	/** When it got this urgency, in whole milliseconds. */
 	readonly since: number;
 }
 
 /** One waiting request. */
-export class Entry<M> {
+export class Entry<M> implements Limited {
 	readonly wanted: Wanted;
 	/** Who asks, by any name that is the same for all of its requests. */
 	readonly caller: string;
@@ -40,20 +40,23 @@ export class Entry<M> {
 	/** Of RFC 9218, until it has aged. */
 	urgency: number;
 	turn: number;
-	/** When it got this urgency, in milliseconds. */
+	/** When it got this urgency, in whole milliseconds. */
 	since: number;
-	/** Until when it may wait. */
-	limit: TimeLimit<Entry<M>> | undefined;
+	/** How many waited when it began to, itself included. */
+	position = 0;
+	until: number | undefined;
 	/** Where it stands; none once its fate is decided. */
 	line: Line<M> | undefined;
-	/** Its neighbours of the same caller and urgency. */
+	/** What is still to be told. */
+	decision: Lease<M> | Refusal | undefined;
+	/** Those of its caller and urgency, and its neighbours among them. */
+	callers: CallerLine<M> | undefined;
 	ahead: Entry<M> | undefined;
 	behind: Entry<M> | undefined;
-	/** Its neighbours in the order in which they got their urgency. */
-	older: Entry<M> | undefined;
-	younger: Entry<M> | undefined;
+	readonly #left: ((entry: Entry<M>) => void) | undefined;
 
-	constructor(wanted: Wanted, caller: string, place: Place, waiter: Waiter<M>) {
+	/** @param left is told when it does not want to wait any more */
+	constructor(wanted: Wanted, caller: string, place: Place, waiter: Waiter<M>, left?: (entry: Entry<M>) => void) {
 		this.wanted = wanted;
 		this.caller = caller;
 		this.seq = place.seq;
@@ -61,10 +64,15 @@ export class Entry<M> {
 		this.urgency = place.urgency;
 		this.since = place.since;
 		this.waiter = waiter;
+		this.#left = left;
 	}
 
 	get place(): Place {
 		return { seq: this.seq, turn: this.turn, urgency: this.urgency, since: this.since };
+	}
+
+	leave(): void {
+		this.#left?.(this);
 	}
 
 	goesBefore(other: Entry<M>): boolean {
@@ -78,31 +86,48 @@ class CallerLine<M> implements HeapItem<CallerLine<M>> {
 	position = -1;
 	first: Entry<M> | undefined;
 	#last: Entry<M> | undefined;
+	/** Of the first: to look at it costs more than all else, with many of them. */
+	#turn = 0;
+	#seq = 0;
 
-	insert(entry: Entry<M>): void {
+	/** @returns whether another one is the first now */
+	insert(entry: Entry<M>): boolean {
 		let behind = this.#last === undefined || this.#last.seq < entry.seq ? undefined : this.first;
 		while (behind !== undefined && behind.seq < entry.seq) behind = behind.behind;
 		const ahead = behind === undefined ? this.#last : behind.ahead;
 		entry.ahead = ahead;
 		entry.behind = behind;
-		if (ahead === undefined) this.first = entry;
-		else ahead.behind = entry;
 		if (behind === undefined) this.#last = entry;
 		else behind.ahead = entry;
+		entry.callers = this;
+		if (ahead === undefined) return this.#begin(entry);
+		ahead.behind = entry;
+		return false;
 	}
 
-	remove(entry: Entry<M>): void {
+	/** @returns whether another one is the first now, or none */
+	remove(entry: Entry<M>): boolean {
 		const { ahead, behind } = entry;
-		if (ahead === undefined) this.first = behind;
-		else ahead.behind = behind;
 		if (behind === undefined) this.#last = ahead;
 		else behind.ahead = ahead;
+		entry.callers = undefined;
 		entry.ahead = undefined;
 		entry.behind = undefined;
+		if (ahead === undefined) return this.#begin(behind);
+		ahead.behind = behind;
+		return false;
 	}
 
 	goesBefore(other: CallerLine<M>): boolean {
-		return this.first !== undefined && other.first !== undefined && this.first.goesBefore(other.first);
+		return this.#turn === other.#turn ? this.#seq < other.#seq : this.#turn < other.#turn;
+	}
+
+	#begin(first: Entry<M> | undefined): true {
+		this.first = first;
+		if (first === undefined) return true;
+		this.#turn = first.turn;
+		this.#seq = first.seq;
+		return true;
 	}
 }
 
@@ -110,8 +135,6 @@ class CallerLine<M> implements HeapItem<CallerLine<M>> {
 class Rank<M> {
 	readonly #callers = new Map<string, CallerLine<M>>();
 	readonly #heap = new IndexedHeap<CallerLine<M>>();
-	oldest: Entry<M> | undefined;
-	#youngest: Entry<M> | undefined;
 
 	get first(): Entry<M> | undefined {
 		return this.#heap.top?.first;
@@ -119,42 +142,19 @@ class Rank<M> {
 
 	insert(entry: Entry<M>): void {
 		const callers = this.#callers.get(entry.caller) ?? new CallerLine<M>();
-		this.#callers.set(entry.caller, callers);
-		callers.insert(entry);
-		this.#heap.put(callers);
-		this.#insertByAge(entry);
+		if (callers.first === undefined) this.#callers.set(entry.caller, callers);
+		if (callers.insert(entry)) this.#heap.put(callers);
 	}
 
 	remove(entry: Entry<M>): void {
-		const callers = this.#callers.get(entry.caller);
-		if (callers === undefined) return;
-		callers.remove(entry);
+		const { callers } = entry;
+		if (callers?.remove(entry) !== true) return;
 		if (callers.first === undefined) {
 			this.#callers.delete(entry.caller);
 			this.#heap.remove(callers);
 		} else {
 			this.#heap.put(callers);
 		}
-		const { older, younger } = entry;
-		if (older === undefined) this.oldest = younger;
-		else older.younger = younger;
-		if (younger === undefined) this.#youngest = older;
-		else younger.older = older;
-		entry.older = undefined;
-		entry.younger = undefined;
-	}
-
-	/** Behind all others, but for one that was refused by its agent and comes back. */
-	#insertByAge(entry: Entry<M>): void {
-		let older = this.#youngest;
-		while (older !== undefined && older.since > entry.since) older = older.older;
-		const younger = older === undefined ? this.oldest : older.younger;
-		entry.older = older;
-		entry.younger = younger;
-		if (older === undefined) this.oldest = entry;
-		else older.younger = entry;
-		if (younger === undefined) this.#youngest = entry;
-		else younger.older = entry;
 	}
 
 	*[Symbol.iterator](): Generator<Entry<M>> {
@@ -166,14 +166,16 @@ class Rank<M> {
 
 /** Those that exactly the same agents may serve. */
 export class Line<M> {
-	readonly key: string;
 	readonly scope: Scope;
 	/** The known path patterns that their paths match. */
 	readonly patterns: readonly string[];
+	/** How many stand in it. */
+	length = 0;
+	/** Whether an agent is connected that may serve them. */
+	served = false;
 	readonly #ranks: (Rank<M> | undefined)[] = [];
 
-	constructor(key: string, scope: Scope, patterns: readonly string[]) {
-		this.key = key;
+	constructor(scope: Scope, patterns: readonly string[]) {
 		this.scope = scope;
 		this.patterns = patterns;
 	}
@@ -195,9 +197,13 @@ export class Line<M> {
 		this.#ranks[entry.urgency]?.remove(entry);
 	}
 
-	/** The one that has had this urgency longest. */
-	oldest(urgency: number): Entry<M> | undefined {
-		return this.#ranks[urgency]?.oldest;
+	/** Those that have had an urgency above 0 since then or longer, in any order. */
+	agedSince(then: number): Entry<M>[] {
+		const aged: Entry<M>[] = [];
+		for (let urgency = 1; urgency < this.#ranks.length; urgency++) {
+			for (const entry of this.#ranks[urgency] ?? []) if (entry.since <= then) aged.push(entry);
+		}
+		return aged;
 	}
 
 	/** All, in the order in which they would be served if nobody came or aged. */
@@ -208,15 +214,10 @@ export class Line<M> {
 	}
 }
 
-/** The same for those that the same agents may serve. Most requests match no pattern. */
-function lineKey(scope: Scope, patterns: readonly string[]): string {
-	if (patterns.length > 0) return JSON.stringify([scope, patterns]);
-	return scope === undefined ? '' : `=${textOf(scope)}`;
-}
-
 /** All lines. A line exists while somebody stands in it. */
 export class Queue<M> {
-	readonly #lines = new Map<string, Line<M>>();
+	/** By patterns, then by scope. */
+	readonly #lines = new Map<string, Map<string | undefined, Line<M>>>();
 	readonly #shares = Array.from({ length: URGENCIES }, () => new FairShare());
 	#length = 0;
 
@@ -224,8 +225,8 @@ export class Queue<M> {
 		return this.#length;
 	}
 
-	lines(): Iterable<Line<M>> {
-		return this.#lines.values();
+	*lines(): Generator<Line<M>> {
+		for (const shelf of this.#lines.values()) yield* shelf.values();
 	}
 
 	/** The place of a request that arrives now and does not have to wait. */
@@ -252,12 +253,14 @@ export class Queue<M> {
 	/** @param entry with a place of one of the three kinds @returns the line, if it begins with this entry */
 	add(entry: Entry<M>, patterns: readonly string[]): Line<M> | undefined {
 		const { scope } = entry.wanted;
-		const key = lineKey(scope, patterns);
-		const known = this.#lines.get(key);
-		const line = known ?? new Line<M>(key, scope, patterns);
+		const key = patternsKey(patterns);
+		const shelf = this.#lines.get(key) ?? new Map<string | undefined, Line<M>>();
+		const known = shelf.get(scopeKey(scope));
+		const line = known ?? new Line<M>(scope, patterns);
+		if (known === undefined) this.#lines.set(key, shelf.set(scopeKey(scope), line));
 		line.insert(entry);
+		line.length++;
 		entry.line = line;
-		this.#lines.set(key, line);
 		this.#length++;
 		return known === undefined ? line : undefined;
 	}
@@ -272,21 +275,19 @@ export class Queue<M> {
 
 	/** Takes everybody out of every line, places kept. @returns them, first come first */
 	clear(): Entry<M>[] {
-		const entries = [...this.#lines.values()].flatMap((line) => [...line]).sort((a, b) => a.seq - b.seq);
+		const entries = [...this.lines()].flatMap((line) => [...line]).sort((a, b) => a.seq - b.seq);
 		for (const entry of entries) if (entry.line !== undefined) this.#takeOut(entry, entry.line);
 		return entries;
 	}
 
-	/** Whoever has had an urgency for so long gets the next better one, so that nobody waits for ever behind the more urgent. */
+	/**
+	 * Whoever has had an urgency for so long gets the next better one, so that nobody waits for ever behind the more urgent. Looks at
+	 * everybody: once a second that is less than what a list by age would cost each who comes and goes.
+	 */
 	age(now: number, after: number): void {
-		for (const line of this.#lines.values()) {
-			for (let urgency = 1; urgency < URGENCIES; urgency++) {
-				for (let entry = line.oldest(urgency); entry !== undefined; entry = line.oldest(urgency)) {
-					if (now - entry.since < after) break;
-					this.#promote(entry, line, now);
-				}
-			}
-		}
+		const aged = [...this.lines()].flatMap((line) => line.agedSince(now - after));
+		aged.sort((a, b) => a.since - b.since || a.seq - b.seq);
+		for (const entry of aged) if (entry.line !== undefined) this.#promote(entry, entry.line, now);
 	}
 
 	#promote(entry: Entry<M>, line: Line<M>, now: number): void {
@@ -302,12 +303,19 @@ export class Queue<M> {
 		line.remove(entry);
 		entry.line = undefined;
 		this.#length--;
-		if (line.first !== undefined) return undefined;
-		this.#lines.delete(line.key);
+		if (--line.length > 0) return undefined;
+		const key = patternsKey(line.patterns);
+		const shelf = this.#lines.get(key);
+		shelf?.delete(scopeKey(line.scope));
+		if (shelf?.size === 0) this.#lines.delete(key);
 		return line;
 	}
 
 	#share(urgency: number): FairShare {
 		return this.#shares[urgency] as FairShare;
 	}
+}
+
+function scopeKey(scope: Scope): string | undefined {
+	return scope === undefined ? undefined : textOf(scope);
 }

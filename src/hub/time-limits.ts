@@ -2,29 +2,22 @@
  * Until when each of many may wait, with one timer, for the one whose time ends first. Node's own, one for each, would be most of the
  * memory of somebody who waits, and so of what its garbage costs.
  */
-import { type HeapItem, IndexedHeap } from './indexed-heap.ts';
+import { LazyHeap } from './lazy-heap.ts';
 
-export class TimeLimit<T> implements HeapItem<TimeLimit<T>> {
-	position = -1;
-	readonly at: number;
-	readonly item: T;
-
-	/** @param at from performance.now() */
-	constructor(item: T, at: number) {
-		this.item = item;
-		this.at = at;
-	}
-
-	goesBefore(other: TimeLimit<T>): boolean {
-		return this.at < other.at;
-	}
+export interface Limited {
+	/** Kept here: of performance.now(), in whole milliseconds; none once its time is over, or it waits no more. */
+	until: number | undefined;
 }
 
-export class TimeLimits<T> {
+function isLimited({ until }: Limited): boolean {
+	return until !== undefined;
+}
+
+export class TimeLimits<T extends Limited> {
 	readonly #expired: (item: T) => void;
-	readonly #limits = new IndexedHeap<TimeLimit<T>>();
+	readonly #items = new LazyHeap<T>(isLimited);
 	#timer: NodeJS.Timeout | undefined;
-	/** What the timer is for: it may have gone meanwhile. */
+	/** What the timer is for: it may wait no more. */
 	#next = Number.POSITIVE_INFINITY;
 
 	/** @param expired is called once, not from within `add`, and may add and remove: also one whose time has ended with its own */
@@ -32,18 +25,20 @@ export class TimeLimits<T> {
 		this.#expired = expired;
 	}
 
-	/** @param delay milliseconds, at most what a Node timer can take */
-	add(item: T, delay: number): TimeLimit<T> {
-		const limit = new TimeLimit(item, performance.now() + delay);
-		this.#limits.put(limit);
-		if (limit.at < this.#next) this.#arm(limit.at, delay);
-		return limit;
+	/** @param item never before @param delay milliseconds, at most what a Node timer can take */
+	add(item: T, delay: number): void {
+		const until = Math.ceil(performance.now() + delay);
+		item.until = until;
+		this.#items.put(item, until, 0);
+		if (until < this.#next) this.#arm(until, delay);
 	}
 
 	/** Any number of times. */
-	remove(limit: TimeLimit<T>): void {
-		this.#limits.remove(limit);
-		if (this.#limits.size === 0) this.#disarm();
+	remove(item: T): void {
+		if (item.until === undefined) return;
+		item.until = undefined;
+		this.#items.left();
+		if (this.#items.size === 0) this.#disarm();
 	}
 
 	#arm(at: number, delay: number): void {
@@ -62,14 +57,16 @@ export class TimeLimits<T> {
 	#look(at: number): void {
 		this.#disarm();
 		const now = performance.now();
-		const until = Math.max(now, at);
-		const due: TimeLimit<T>[] = [];
-		for (let top = this.#limits.top; top !== undefined && top.at <= until; top = this.#limits.top) {
-			this.#limits.remove(top);
+		const end = Math.max(now, at);
+		const due: T[] = [];
+		let top = this.#items.top;
+		while (top?.until !== undefined && top.until <= end) {
 			due.push(top);
+			top.until = undefined;
+			this.#items.left();
+			top = this.#items.top;
 		}
-		const next = this.#limits.top;
-		if (next !== undefined) this.#arm(next.at, Math.max(0, next.at - now));
-		for (const { item } of due) this.#expired(item);
+		if (top?.until !== undefined) this.#arm(top.until, Math.max(0, top.until - now));
+		for (const item of due) this.#expired(item);
 	}
 }

@@ -6,12 +6,13 @@ import { seeded } from '../../helpers/seeded.ts';
 
 const anyone = { scopes: [], scopePaths: [] };
 
-function profileOf(...agents: { name: string; limit: number; leased?: number; used?: number }[]) {
+/** Each of them changes once, in this order. */
+function profileOf(...agents: { name: string; limit: number; leased?: number }[]) {
 	const profile = new Profile<string>(anyone);
-	const slots = agents.map(({ name, limit, leased = 0, used = 0 }, place) => {
-		const one = new Slots(name, profile, place);
-		Object.assign(one, { limit, leased, used });
-		profile.update(one);
+	const slots = agents.map(({ name, limit, leased = 0 }, change) => {
+		const one = new Slots(name, profile);
+		Object.assign(one, { limit, leased });
+		profile.update(one, change);
 		return one;
 	});
 	return { profile, slots };
@@ -30,13 +31,20 @@ describe('the choice among agents', () => {
 		assert.deepEqual(order(profile), ['small', 'big']);
 	});
 
-	it('falls among equal fractions on the least recently used', () => {
-		const { profile } = profileOf(
-			{ name: 'late', limit: 3, leased: 1, used: 9 },
-			{ name: 'early', limit: 6, leased: 2, used: 4 },
-			{ name: 'never', limit: 1 },
+	it('falls among equal fractions on the one that has been unused longest', () => {
+		const { profile, slots } = profileOf(
+			{ name: 'late', limit: 3, leased: 0 },
+			{ name: 'early', limit: 6, leased: 2 },
+			{ name: 'never', limit: 3, leased: 1 },
 		);
-		assert.deepEqual(order(profile), ['never', 'early', 'late']);
+		const [late, early] = slots;
+		assert.ok(late && early);
+		late.leased++;
+		profile.update(late, 3);
+		assert.deepEqual(order(profile), ['early', 'never', 'late']);
+		// What changes nothing that counts costs nobody a place.
+		profile.update(early, 4);
+		assert.deepEqual(order(profile), ['early', 'never', 'late']);
 	});
 
 	it('falls among unused agents on the one that joined first', () => {
@@ -64,17 +72,20 @@ describe('the choice among agents', () => {
 	it('stays right under random changes', () => {
 		const random = seeded(7);
 		const { profile, slots } = profileOf(...Array.from({ length: 40 }, (_, i) => ({ name: `${i}`, limit: 0 })));
+		const share = (s: Slots<string>) => (s.open && s.leased < s.limit ? (s.limit - s.leased) / s.limit : 0);
+		const shares = new Map(slots.map((s) => [s, 0]));
+		const changed = new Map<Slots<string>, number>();
 		for (let step = 1; step <= 20_000; step++) {
 			const one = slots[random(slots.length)];
 			assert.ok(one);
 			one.limit = random(5);
 			one.leased = random(5);
-			one.used = random(3);
 			one.open = random(10) > 0;
-			profile.update(one);
-			const free = slots.filter((s) => s.open && s.leased < s.limit);
-			const share = (s: Slots<string>) => (s.limit - s.leased) / s.limit;
-			const sorted = free.sort((a, b) => share(b) - share(a) || a.used - b.used || a.joined - b.joined);
+			if (shares.get(one) !== share(one)) changed.set(one, step);
+			shares.set(one, share(one));
+			profile.update(one, step);
+			const free = slots.filter((s) => share(s) > 0);
+			const sorted = free.sort((a, b) => share(b) - share(a) || (changed.get(a) ?? 0) - (changed.get(b) ?? 0));
 			assert.equal(profile.first(), sorted[0]);
 			const except = new Set(sorted.slice(0, random(4)).map(({ member }) => member));
 			assert.equal(profile.first(except), sorted[except.size]);

@@ -113,14 +113,29 @@ describe('those who wait', () => {
 	});
 
 	it('are fewer while no agent is there that could serve them', (t) => {
-		const { dispatcher, join, wait } = dispatching({ max: 3, maxWithoutAgent: 1 });
+		const { dispatcher, join, wait } = dispatching({ max: 6, maxWithoutAgent: 1 });
 		end(t, dispatcher);
-		wait('1');
+		const first = wait('1');
 		assert.throws(() => wait('2'), /full/);
-		join('a', 0);
-		wait('2');
+		first.leave();
 		wait('3');
-		assert.throws(() => wait('4'), /full/);
-		assert.throws(() => wait('5', { scope: 'x' }), /full/);
+		const a = join('a', 0);
+		wait('4', { path: '/x' });
+		wait('5');
+		// Those who wait for agents that are there do not count.
+		const nobody = wait('6', { scope: 'nobody' });
+		assert.throws(() => wait('7', { scope: 'another' }), /full/);
+		wait('8');
+		nobody.leave();
+		wait('9', { scope: 'another' });
+		assert.throws(() => wait('10', { scope: 'nobody' }), /full/);
+		wait('11');
+		assert.throws(() => wait('12'), /full/, 'all together');
+		a.membership.leave();
+		assert.equal(dispatcher.waiting, 6);
+		// An agent with another grant divides the line.
+		join('b', 0, { scopePaths: ['/x'] });
+		join('c', 0, { scopes: ['another'] });
+		assert.throws(() => wait('13'), /full/);
 	});
 });

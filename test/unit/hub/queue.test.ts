@@ -74,7 +74,7 @@ describe('the queue', () => {
 		queue.add(entry(3), ['/a/*']);
 		queue.add(entry(4, 3, ''), []);
 		queue.add(entry(5), ['/a/*']);
-		assert.deepEqual(seqs(queue), [[1], [2], [3, 5], [4]]);
+		assert.deepEqual(seqs(queue), [[1], [2], [4], [3, 5]]);
 	});
 
 	it('says when a line begins and when it ends', () => {
