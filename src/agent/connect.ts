@@ -5,12 +5,15 @@ import http2wrapper from 'http2-wrapper';
 import type { TcpUpstream, UnixUpstream } from './upstream.ts';
 import type { Connect } from './upstream-http1.ts';
 
+/** Two reads of a tunnel; with less, each pauses the body that it is part of. */
+const BUFFERED = { writableHighWaterMark: 128 * 1024 };
+
 export function socketTo(upstream: TcpUpstream | UnixUpstream, timeout: number): Connect {
 	return (opened) => {
 		const socket =
 			upstream.protocol === 'unix'
-				? connectTcp({ path: upstream.socketPath })
-				: connectTcp({ host: upstream.host, port: upstream.port, noDelay: true, keepAlive: true });
+				? connectTcp({ path: upstream.socketPath, ...BUFFERED })
+				: connectTcp({ host: upstream.host, port: upstream.port, noDelay: true, keepAlive: true, ...BUFFERED });
 		whenOpen(socket, 'connect', timeout, opened);
 	};
 }

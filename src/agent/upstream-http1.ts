@@ -100,6 +100,7 @@ class Connection {
 	readonly #authority: string;
 	#busy = false;
 	#exchange: Http1Exchange | null = null;
+	#corked: Socket | null = null;
 
 	constructor(options: Http1Options, pool: Pool) {
 		this.#pool = pool;
@@ -160,6 +161,22 @@ class Connection {
 		};
 		this.#client.dispatch(request, exchange);
 		return exchange;
+	}
+
+	/**
+	 * What is written until the read that brought it is dealt with leaves in one piece: a read of the tunnel is seldom a whole frame
+	 * of a body, and a system call for each part costs more than its bytes.
+	 */
+	gather(): void {
+		if (this.#corked !== null || this.socket === null) return;
+		this.#corked = this.socket;
+		this.#corked.cork();
+		process.nextTick(uncork, this);
+	}
+
+	uncork(): void {
+		this.#corked?.uncork();
+		this.#corked = null;
 	}
 
 	/** The exchange is over. @param reusable whether the connection is between two messages */
@@ -225,8 +242,12 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 	// UpstreamExchange
 
 	write(chunk: Buffer): void {
-		if (this.#over || this.#cancelled) this.#sink.onTaken(chunk.length);
-		else this.#body?.add(chunk);
+		if (this.#over || this.#cancelled) {
+			this.#sink.onTaken(chunk.length);
+			return;
+		}
+		this.#connection.gather();
+		this.#body?.add(chunk);
 	}
 
 	finish(): void {
@@ -343,6 +364,10 @@ class Http1Exchange implements UpstreamExchange, Dispatcher.DispatchHandler {
 		this.#connection.done(reusable);
 		this.#sink.onReleased();
 	}
+}
+
+function uncork(connection: Connection): void {
+	connection.uncork();
 }
 
 function textOf(raw: readonly Buffer[]): string[] {

@@ -43,8 +43,11 @@ export interface StreamHandler {
 	closed?(stream: Stream): void;
 }
 
-/** write() asks its caller to pause from here on, and drain() comes at half of it: the socket has more, so none runs dry. */
-const HIGH_WATER = 64 * 1024;
+/**
+ * write() asks its caller to pause from here on, and drain() comes at half of it: the socket has more, so none runs dry. Two reads of
+ * a socket: each pause costs two system calls, and each write a packet for what is over the largest.
+ */
+const HIGH_WATER = 128 * 1024;
 
 export class Stream {
 	readonly id: number;

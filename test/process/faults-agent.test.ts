@@ -74,7 +74,7 @@ test('an agent that is killed under load loses what it had begun and nothing els
 });
 
 test('an agent process that is stopped is given up by its hub, and taken back when it goes on', async (context) => {
-	const whole = await scene(context, { upstreams: [], hub: { heartbeat: { interval: 300, timeout: 300 } } });
+	const whole = await scene(context, { upstreams: [], hub: { heartbeat: { interval: 300, timeout: 1000 } } });
 	const { hub, apps, ledger, log } = whole;
 	const only = await member(context, whole, 'stopped');
 	const { child } = await only.start();

@@ -8,7 +8,7 @@ import { anyPlan, drive, type Plan } from '../helpers/ledger-apps.ts';
 import { ledgerUpstream } from '../helpers/ledger-upstream.ts';
 import { eventually, token } from '../helpers/stack.ts';
 
-const SHORT = { interval: 200, timeout: 200 };
+const SHORT = { interval: 200, timeout: 1000 };
 const heartbeats = { hub: { heartbeat: SHORT }, agent: { heartbeat: SHORT } };
 /** Far more than interval and timeout, far less than anybody would wait for a hung tunnel. */
 const NOTICED = 10_000;

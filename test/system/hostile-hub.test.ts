@@ -169,7 +169,7 @@ test('a hub that holds its windows shut pauses the upstream, and the other hub i
 });
 
 test('a hub that begins a frame and goes silent is found by the heartbeat', { timeout: 30_000 }, async (t) => {
-	const { peer, port, log } = await attacked(t, { heartbeat: { interval: 100, timeout: 200 } });
+	const { peer, port, log } = await attacked(t, { heartbeat: { interval: 200, timeout: 1000 } });
 	peer.send(frame(FrameType.HEADERS, 0, 1, Buffer.alloc(100)).subarray(0, 20));
 	peer.polite = false;
 	await peer.closed();

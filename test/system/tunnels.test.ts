@@ -92,7 +92,7 @@ test('a draining agent finishes what it has and gets nothing new', async (t) => 
 
 for (const end of ['hub', 'agent'] as const) {
 	test(`the ${end}'s heartbeat finds a tunnel that is frozen`, async (t) => {
-		const quick = { interval: 100, timeout: 100 };
+		const quick = { interval: 200, timeout: 1000 };
 		const slow = { interval: 60_000, timeout: 60_000 };
 		const { hub, log } = await stack(t, [], { hub: { heartbeat: end === 'hub' ? quick : slow } });
 		const proxy = await freezable(t, hub.address.port);

@@ -126,7 +126,8 @@ describe('what is never finished', () => {
 	];
 	for (const [name, bytes] of cases) {
 		it(`${name}, ends the connection in bounded time`, async () => {
-			const connection = connect('server', { options: { unfinishedTimeout: 50 } });
+			// Long enough for a slow machine to have read the preface before.
+			const connection = connect('server', { options: { unfinishedTimeout: 500 } });
 			await connection.peer.settle();
 			connection.peer.send(bytes);
 			await endsWith(connection, ENHANCE_YOUR_CALM);
@@ -134,7 +135,7 @@ describe('what is never finished', () => {
 	}
 
 	it('a frame of which a byte comes now and then, ends the connection too', async () => {
-		const connection = connect('server', { options: { unfinishedTimeout: 100 } });
+		const connection = connect('server', { options: { unfinishedTimeout: 500 } });
 		const { peer, session } = connection;
 		await peer.settle();
 		peer.send(frame(0xbe, 0, 0, Buffer.alloc(10_000)).subarray(0, 9));
@@ -155,14 +156,14 @@ describe('what is never finished', () => {
 	});
 
 	it('a body may be, for any length of time', async () => {
-		const connection = connect('server', { options: { unfinishedTimeout: 30 } });
+		const connection = connect('server', { options: { unfinishedTimeout: 500 } });
 		const { peer, session, accepted } = connection;
 		peer.send(peer.headers(1, POST, false));
 		await peer.settle();
 		const data = peer.data(1, Buffer.alloc(1000), true);
 		for (let at = 0; at < 50; at++) {
 			peer.send(data.subarray(at === 0 ? 0 : 9 + at, 10 + at));
-			await new Promise((resolve) => setTimeout(resolve, 3));
+			await new Promise((resolve) => setTimeout(resolve, 15));
 		}
 		assert.equal(session.closed, false);
 		peer.send(data.subarray(59));
