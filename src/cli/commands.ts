@@ -6,6 +6,7 @@ import type { Call, Command } from './command.ts';
 import { HUB_COMMANDS } from './hub.ts';
 import { serve } from './service.ts';
 import { STATUS } from './status.ts';
+import { TOP } from './top.ts';
 import { versionLine } from './version.ts';
 
 const DEMO: Command = {
@@ -28,7 +29,7 @@ const VERSION: Command = {
 	},
 };
 
-export const COMMANDS: readonly Command[] = [...HUB_COMMANDS, ...AGENT_COMMANDS, STATUS, CERTS, DEMO, VERSION];
+export const COMMANDS: readonly Command[] = [...HUB_COMMANDS, ...AGENT_COMMANDS, STATUS, TOP, CERTS, DEMO, VERSION];
 
 async function runDemoCommand({ flags, reportTo }: Call): Promise<number> {
 	const port = wholeNumber(flags, 'port', 0, 65_535);

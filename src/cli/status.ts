@@ -1,48 +1,73 @@
-/** `slime status`: what the running hub is doing, as tables or as JSON. */
+/** `slime status`: what the running hub is doing, as tables or as JSON, once or again and again. */
 import type { AgentStatus, HubStatus } from '../admin/status.ts';
 import { ADMIN_FLAGS, askHub, field } from './admin-client.ts';
 import { type Call, CONFIG_FLAG, type Command } from './command.ts';
-import { writeTable } from './table.ts';
+import { intervalFlag, intervalOf } from './interval.ts';
+import { live } from './live.ts';
+import { printableJson, tableLines } from './table.ts';
 
 export const STATUS: Command = {
 	name: 'status',
 	summary: 'Show the agents, slots and queue of the running hub',
-	flags: [CONFIG_FLAG, ...ADMIN_FLAGS, { name: 'json', help: 'Print JSON instead of tables (default: false)' }],
+	flags: [
+		CONFIG_FLAG,
+		...ADMIN_FLAGS,
+		{ name: 'json', help: 'Print JSON instead of tables (default: false)' },
+		{ name: 'watch', help: 'Show it again and again; q ends it (default: false)' },
+		intervalFlag('2s'),
+	],
 	run,
 };
 
 async function run({ flags, sources }: Call): Promise<number> {
+	const interval = intervalOf(flags, 2000);
 	const { loadHubAdmin } = await import('../config/load.ts');
-	const answer = await askHub(await loadHubAdmin(sources), '/api/status');
-	if (!isStatus(answer)) throw new Error('the hub did not answer with its status: is it of another version?');
-	if (flags.get('json') === 'true') {
-		process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+	const settings = await loadHubAdmin(sources);
+	const load = async () => statusOf(await askHub(settings, '/api/status'));
+	const [json, watch] = ['json', 'watch'].map((name) => flags.get(name) === 'true');
+	const write = (lines: readonly string[]) => void process.stdout.write(`${lines.join('\n')}\n`);
+	if (!watch) {
+		const status = await load();
+		write(json ? [printableJson(status, 2)] : tables(status, process.stdout.isTTY));
 		return 0;
 	}
-	const { version, uptime, draining, agents, slots, queue } = answer;
-	writeTable(
-		process.stdout,
-		['HUB', 'STATE', 'UP', 'AGENTS', 'SLOTS', 'USED', 'WAITING', 'QUEUE'],
-		[
-			[
-				version,
-				draining ? 'draining' : 'ready',
-				shortTime(uptime),
-				String(agents.filter(({ state }) => state === 'ready').length),
-				String(slots.concurrent === 0 ? slots.total : Math.min(slots.total, slots.concurrent)),
-				String(slots.used),
-				String(queue.waiting),
-				String(queue.max),
-			],
-		],
-	);
-	process.stdout.write('\n');
-	writeTable(
-		process.stdout,
-		['AGENT', 'TOKEN', 'TOKEN ID', 'ADDRESS', 'VERSION', 'STATE', 'WORKERS', 'USED', 'UP', 'RTT'],
-		agents.map(agentRow),
-	);
+	await live({
+		load,
+		interval,
+		lines: (status) => (json ? printableJson(status, 2).split('\n') : tables(status, true)),
+		print: (status) => write(json ? [printableJson(status)] : [...tables(status, false), '']),
+	});
 	return 0;
+}
+
+function tables(status: HubStatus, align: boolean): readonly string[] {
+	return [
+		...tableLines(HUB_COLUMNS, [hubRow(status)], align),
+		'',
+		...tableLines(AGENT_COLUMNS, status.agents.map(agentRow), align),
+	];
+}
+
+/** @throws Error for what is no status */
+export function statusOf(answer: unknown): HubStatus {
+	if (isStatus(answer)) return answer;
+	throw new Error('the hub did not answer with its status: is it of another version?');
+}
+
+export const HUB_COLUMNS = ['HUB', 'STATE', 'UP', 'AGENTS', 'SLOTS', 'USED', 'WAITING', 'QUEUE'];
+const AGENT_COLUMNS = ['AGENT', 'TOKEN', 'TOKEN ID', 'ADDRESS', 'VERSION', 'STATE', 'WORKERS', 'USED', 'UP', 'RTT'];
+
+export function hubRow({ version, uptime, draining, agents, slots, queue }: HubStatus): string[] {
+	return [
+		version,
+		draining ? 'draining' : 'ready',
+		shortTime(uptime),
+		String(agents.filter(({ state }) => state === 'ready').length),
+		String(slots.concurrent === 0 ? slots.total : Math.min(slots.total, slots.concurrent)),
+		String(slots.used),
+		String(queue.waiting),
+		String(queue.max),
+	];
 }
 
 function agentRow({ id, token, tokenId, address, version, state, workers, age, rtt }: AgentStatus): string[] {

@@ -17,10 +17,42 @@ export function printable(text: unknown): string {
 	return String(text).replaceAll(UNPRINTABLE, '?');
 }
 
-/** Columns whose cells are all numbers stand to the right. */
+/** JSON that does nothing to a terminal either, and means the same. @param space as JSON.stringify takes it */
+export function printableJson(value: unknown, space = 0): string {
+	return JSON.stringify(value, null, space).replaceAll(UNPRINTABLE, (text) =>
+		text === '\n' ? text : [...Array(text.length).keys()].map((at) => escaped(text.charCodeAt(at))).join(''),
+	);
+}
+
+function escaped(unit: number): string {
+	return `\\u${unit.toString(16).padStart(4, '0')}`;
+}
+
 export function writeTable(output: Output, head: readonly string[], rows: ReadonlyArray<readonly string[]>): void {
+	output.write(`${tableLines(head, rows, output.isTTY === true).join('\n')}\n`);
+}
+
+/** @param align for eyes: then columns whose cells are all numbers stand to the right */
+export function tableLines(
+	head: readonly string[],
+	rows: ReadonlyArray<readonly string[]>,
+	align: boolean,
+): readonly string[] {
 	const lines = [head, ...rows].map((cells) => cells.map(printable));
-	output.write(`${(output.isTTY === true ? aligned(lines) : lines.map((cells) => cells.join('\t'))).join('\n')}\n`);
+	return align ? aligned(lines) : lines.map((cells) => cells.join('\t'));
+}
+
+/** As much of a line as so many columns hold. */
+export function fit(line: string, columns: number): string {
+	if (width(line) <= columns) return line;
+	let kept = '';
+	let left = columns - 1;
+	for (const character of line) {
+		left -= width(character);
+		if (left < 0) break;
+		kept += character;
+	}
+	return `${kept}…`;
 }
 
 function aligned(lines: ReadonlyArray<readonly string[]>): readonly string[] {

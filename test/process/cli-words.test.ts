@@ -60,7 +60,8 @@ test('every flag of the documentation is in the help of its command', async () =
 		'agent resume': 'agentID tokenId adminHost adminPort adminToken adminTokenFile config',
 		'agent disconnect': 'agentID tokenId adminHost adminPort adminToken adminTokenFile config',
 		certs: 'out hosts client force',
-		status: 'adminHost adminPort adminToken adminTokenFile json config',
+		status: 'adminHost adminPort adminToken adminTokenFile json watch interval config',
+		top: 'adminHost adminPort adminToken adminTokenFile json interval config',
 	};
 	for (const [command, flags] of Object.entries(documented)) {
 		const { stdout } = await runCli([...command.split(' '), '--help']);
