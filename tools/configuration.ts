@@ -28,6 +28,8 @@ function table(section: string): string {
 function row(key: string, { standard, description }: KeyDetails): string {
 	const flag = COMMANDS.flatMap(({ flags }) => flags).find((one) => one.key === key);
 	const text = typeof standard === 'object' ? standard.join(',') || '[]' : standard;
-	const cells = [key, flag && `--${flag.name}`, variableOf(key), text].map((cell) => (cell ? `\`${cell}\`` : ''));
+	const cells = [key, flag && `--${flag.name}`, KEYS.includes(key) && variableOf(key), text].map((cell) =>
+		cell ? `\`${cell}\`` : '',
+	);
 	return `| ${[...cells, description.replaceAll('|', '\\|')].join(' | ')} |\n`;
 }

@@ -4,11 +4,11 @@ import { parsePin } from '../tls/pins.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { heartbeat } from './heartbeat-schema.ts';
 import {
-	agentId,
 	bearerToken,
 	boolean,
 	duration,
 	integer,
+	label,
 	labels,
 	listOf,
 	oneOf,
@@ -28,7 +28,7 @@ export const agent = z
 			.optional()
 			.describe('Services to serve, one or more, an agent each: as a hub, or h2c://host:port, or unix:/path.'),
 		numWorker: integer(1, 65_535).default(1).describe('Most requests at an upstream at a time, 1 to 65535.'),
-		agentID: agentId()
+		agentID: label('an agent id')
 			.optional()
 			.describe('Name of the agent at the hub; made once and kept in the state folder when left out.'),
 		scopes: scopes()

@@ -65,7 +65,7 @@ const PLACES = [...DETAILS.keys()];
 
 function order(key: string): number {
 	const place = PLACES.indexOf(schemaKey(key)) / PLACES.length;
-	const list = /^(\w+)\[(\d+)\]/.exec(key);
+	const list = /^([\w.]+)\[(\d+)\]/.exec(key);
 	if (list === null) return PLACES.indexOf(schemaKey(key));
 	const first = PLACES.findIndex((other) => other.startsWith(`${list[1]}[]`));
 	return first + (Number(list[2]) + place) / 1_000_000;

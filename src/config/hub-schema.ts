@@ -8,16 +8,19 @@ import {
 	boolean,
 	checkName,
 	checkOrigin,
+	checkScope,
 	checkUpgrade,
 	duration,
 	host,
 	integer,
+	label,
 	listOf,
 	oneOf,
 	password,
 	path,
 	port,
 	portOrOff,
+	rate,
 	secret,
 	share,
 	size,
@@ -67,6 +70,30 @@ const cors = z
 	})
 	.prefault({});
 
+const apiKey = z
+	.strictObject({
+		name: label('a name')
+			.optional()
+			.describe('Who that is, for the log; keys take turns in the queue by it. Required.'),
+		key: password().optional().describe('What the application presents; better in a file.'),
+		keyFile: path().optional().describe('A file with the key.'),
+		scopes: listOf(checkScope)
+			.optional()
+			.describe(
+				'Scopes that it may ask for; asking for none it gets agents with any of these. All of them, and any agent, if left out.',
+			),
+		priority: integer(0, 7).default(0).describe('The most urgent `u` of Priority that it may use, from 0 to 7.'),
+		concurrent: integer(0)
+			.default(0)
+			.describe('Most requests that it may have in progress, those that wait among them; 0 is no limit.'),
+		rate: rate()
+			.optional()
+			.describe(
+				'Most requests in a time, all at once or spread, such as `10/s`, `600/1h` or `5/10s`; no limit if left out.',
+			),
+	})
+	.prefault({});
+
 const accessLog = z
 	.strictObject({
 		sample: share()
@@ -94,8 +121,11 @@ export const hub = z
 		host: host().default('0.0.0.0').describe('Address that applications and agents connect to.'),
 		port: port().default(8080).describe('Port that applications and agents connect to; 0 is any free one.'),
 		concurrent: integer(0).default(0).describe('Most requests that may hold a worker at a time; 0 is no limit.'),
-		appPassword: password().optional().describe('What applications must present; without one everybody may come in.'),
+		appPassword: password()
+			.optional()
+			.describe('What applications must present; without one, and without keys, everybody may come in.'),
 		appPasswordFile: path().optional().describe('A file with the app password.'),
+		keys: z.array(apiKey).optional().describe('What applications may present instead, each with what it may do.'),
 		tlsCert: path().optional().describe("Certificate chain, a PEM file; TLS on the hub's ports."),
 		tlsKey: path().optional().describe('Key of the certificate, a PEM file.'),
 		clientCa: path()

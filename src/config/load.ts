@@ -1,4 +1,6 @@
 /** From flags, environment and file to what a hub or an agent is told. Owns which keys are required and which belong together. */
+
+import { credentialsFault } from '../auth/app-auth.ts';
 import type { LogLevel } from '../shared/logger.ts';
 import { loadClientTls, loadServerTls } from '../tls/contexts.ts';
 import { corsFault } from './cors.ts';
@@ -42,6 +44,16 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	reading.requireBeside('clientAuth', 'clientCa');
 	reading.requireBeside('bindIdentity', 'clientCa', meansNo);
 	reading.requireBeside('agentHost', 'agentPort');
+	const keys = reading.each('keys');
+	for (const key of keys) {
+		key.requireInFile('name', 'an API key needs a name: write name');
+		key.requireInFile('key', 'an API key needs the key itself: write keyFile, or key');
+	}
+	reading.check(({ hub: { appPassword, keys = [] } }) => {
+		const whole = keys.map(({ name, key }, index) => ({ name: name ?? `[${index}]`, key: key ?? `[${index}]` }));
+		const fault = credentialsFault({ appPassword, keys: whole });
+		return fault && { key: `keys[${fault.index}].${fault.of}`, text: fault.text };
+	});
 	for (const key of CORS_KEYS) reading.requireBeside(`cors.${key}`, 'cors.origins');
 	reading.check(({ hub }) => {
 		if (hub.proxyProtocol && hub.trustedProxies.length === 0) {
@@ -60,7 +72,11 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 		effective: () => reading.effective(configuration),
 		settings: hubSettings(hub, reading.has('adminPort')),
 		logLevel: log.level,
-		warnings: [...reading.warnings, ...reading.shortSecrets('secret', 'appPassword', 'adminToken')],
+		warnings: [
+			...reading.warnings,
+			...reading.shortSecrets('secret', 'appPassword', 'adminToken'),
+			...keys.flatMap((key) => key.shortSecrets('key')),
+		],
 	};
 }
 
@@ -157,12 +173,20 @@ function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
 		previousSecretFile,
 		appPasswordFile,
 		adminTokenFile,
+		keys,
 		cors,
 		...settings
 	} = hub;
 	const { origins } = cors;
 	const tls = tlsCert && tlsKey ? { cert: tlsCert, key: tlsKey, clientCa } : undefined;
-	return { ...settings, secret: required(hub.secret), tls, cors: origins && { ...cors, origins }, adminRequired };
+	return {
+		...settings,
+		secret: required(hub.secret),
+		keys: (keys ?? []).map(({ keyFile, name, key, ...limits }) => ({ ...limits, name: required(name), key: required(key) })),
+		tls,
+		cors: origins && { ...cors, origins },
+		adminRequired,
+	};
 }
 
 function agentSettings(agent: Configuration['agent']) {

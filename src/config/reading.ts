@@ -102,13 +102,22 @@ export class Reading {
 	 * @returns the list's sections
 	 */
 	share(list: string, own: readonly string[]): readonly Reading[] {
-		const sections = Array.from({ length: this.#gathered.lists.get(list) ?? 0 }, (_, index) => `${list}[${index}]`);
+		const sections = this.#sectionsOf(list);
 		for (const [key, entry] of [...this.#entries]) {
 			const name = key.slice(this.#prefix.length);
 			if (!key.startsWith(this.#prefix) || own.includes(name)) continue;
 			for (const section of sections) this.#shareOne(`${section}.${name}`, entry);
 		}
 		return sections.map((section) => this.at(section));
+	}
+
+	/** The sections of a list of this section. */
+	each(list: string): readonly Reading[] {
+		return this.#sectionsOf(this.#prefix + list).map((section) => this.at(section));
+	}
+
+	#sectionsOf(list: string): readonly string[] {
+		return Array.from({ length: this.#gathered.lists.get(list) ?? 0 }, (_, index) => `${list}[${index}]`);
 	}
 
 	#shareOne(key: string, entry: Entry): void {
@@ -170,6 +179,13 @@ export class Reading {
 		if (String(entry?.value) === String(standard)) return;
 		if (!entry || entry.shared || this.has(other) || (typeof entry.value === 'string' && harmless(entry.value))) return;
 		this.#mistakes.add(entry.origin, this.#prefix + name, `needs ${this.#prefix}${other} beside it`);
+	}
+
+	/** As `require`, of what only a file can say. @param sentence what is lacking, and how to say it */
+	requireInFile(name: string, sentence: string): void {
+		const key = this.#prefix + name;
+		if ([key, fileForm(key)].some((form) => this.#entries.has(form) || this.#mistakes.concern(form))) return;
+		this.#mistakes.add(this.#gathered.sectionOrigin(this.#section), this.#section, sentence);
 	}
 
 	/**

@@ -118,6 +118,23 @@ const BYTES: Readonly<Record<string, number>> = {
 	TiB: 2 ** 40,
 };
 
+/** So many in so long, in milliseconds. */
+export const rate = () =>
+	textTo(
+		(text) => {
+			const [, requests = '', time = ''] = /^(\d{1,9})\/(.+)$/.exec(text) ?? [];
+			// A unit alone is one of it.
+			const [period = 0] = attempt(parseDuration, /^[a-z]/.test(time) ? `1${time}` : time);
+			if (Number(requests) > 0 && period > 0) return { requests: Number(requests), period };
+			throw new UsageError(`${quoted(text)} is not a rate: write a number and a time, such as 10/s, 600/1h or 5/10s`);
+		},
+		textLike('\\d+/(?:(?:\\d+(?:\\.\\d+)?(?:ms|s|m|h|d))+|ms|s|m|h|d|\\d+(?:\\.\\d+)?)'),
+		(value) => {
+			const { requests, period } = value as { requests: number; period: number };
+			return `${requests}/${formatDuration(period)}`;
+		},
+	);
+
 /** A part of all, from 0 to 1. */
 export const share = () =>
 	textTo(
@@ -163,10 +180,11 @@ export const serverName = () =>
 		throw new UsageError(`${quoted(text)} is not a server name: write a DNS name or an IP address, without a port`);
 	});
 
-export const agentId = () =>
+/** What operators call something. @param what `an agent id` */
+export const label = (what: string) =>
 	textTo((text) => {
 		if (/^[A-Za-z0-9._-]{1,64}$/.test(text)) return text;
-		throw new UsageError(`${quoted(text)} is not an agent id: write 1 to 64 of A-Z a-z 0-9 . _ -`);
+		throw new UsageError(`${quoted(text)} is not ${what}: write 1 to 64 of A-Z a-z 0-9 . _ -`);
 	});
 
 export const path = () =>
@@ -282,7 +300,7 @@ export const labels = () =>
 	);
 
 /** @throws UsageError for what no token can grant */
-function checkScope(text: string): void {
+export function checkScope(text: string): void {
 	if (/^[A-Za-z0-9._:-]{1,64}$/.test(text)) return;
 	throw new UsageError(`${quoted(text)} is not a scope: write 1 to 64 of A-Z a-z 0-9 . _ : -`);
 }

@@ -17,7 +17,7 @@ export interface HubOptions {
 	/** What applications must present; with none, and no keys, everyone is let in. It has no limits. */
 	readonly appPassword?: string | undefined;
 	/** What applications may present instead, each with limits of its own. */
-	readonly keys?: readonly ApiKeyOptions[] | undefined;
+	readonly keys: readonly ApiKeyOptions[];
 	/** Where agents connect to, if not where applications do; its host is `host` unless given, its port may be 0. */
 	readonly agentHost?: string | undefined;
 	readonly agentPort?: number | undefined;
@@ -106,6 +106,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	host: '0.0.0.0',
 	port: 8080,
 	concurrent: 0,
+	keys: [],
 	clientAuth: 'agents',
 	bindIdentity: false,
 	trustedProxies: [],

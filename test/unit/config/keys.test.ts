@@ -24,6 +24,7 @@ test('every secret can be given as a file', () => {
 		'hub.secret',
 		'hub.previousSecret',
 		'hub.appPassword',
+		'hub.keys[].key',
 		'hub.adminToken',
 		'agent.token',
 		'agent.upstreamToken',
@@ -37,10 +38,11 @@ test('the example configuration holds every key, in use or commented out, with a
 	const all = readYaml(example.replaceAll(/^( *)#([a-zA-Z]+:)/gm, '$1$2'), 'config.example.yaml', mistakes);
 	mistakes.raise();
 	assert.deepEqual([...all.entries.keys()].sort(), [...KEYS].sort());
-	const several = example.replaceAll(/^# (?=agents:| {2,})/gm, '');
+	const several = example.replaceAll(/^(?:(?= {2})( {2})|)# (?=agents:|keys:| {2,})/gm, '$1');
 	const { lists } = readYaml(several, 'config.example.yaml', mistakes);
 	mistakes.raise();
 	assert.equal(lists.get('agents'), 2);
+	assert.equal(lists.get('hub.keys'), 2);
 	const lines = example.split('\n');
 	for (const [index, line] of lines.entries()) {
 		if (/^ +#?[a-zA-Z]+: ./.test(line)) assert.match(lines[index - 1] ?? '', /^ +# /, `nothing is said about ${line}`);

@@ -24,6 +24,7 @@ test('the defaults are those of the documentation', async (t) => {
 		host: '0.0.0.0',
 		port: 8080,
 		concurrent: 0,
+		keys: [],
 		tls: undefined,
 		clientAuth: 'agents',
 		bindIdentity: false,

@@ -55,6 +55,12 @@ test('the JSON Schema takes every default, every way to write a value, and varia
 	const ways = `hub: {${hub}, ${queue}, cors: {origins: ["*"]}}\nagent: {${agent}}`;
 	assert.deepEqual(faults(ways), []);
 	assert.deepEqual(
+		faults(
+			'hub: {keys: [{name: a, keyFile: f, scopes: x, rate: 10/s}, {name: b, key: 7, concurrent: 0, rate: 5/1m30s}]}',
+		),
+		[],
+	);
+	assert.deepEqual(
 		faults('agent: {labels: {gpu: A100, rank: 1}}\nagents: [{upstream: a:1, labels: [a=b]}, {scopes: []}]'),
 		[],
 	);
@@ -73,6 +79,9 @@ test('the JSON Schema refuses what a check would refuse', () => {
 		['agent: {labels: {"-": x}}', '/agent/labels'],
 		['agents: [{upstream: a:1}, {prot: 1}]', '/agents/1'],
 		['agents: {upstream: a:1}', '/agents'],
+		['hub: {keys: [{name: a, rate: fast}]}', '/hub/keys/0/rate'],
+		['hub: {keys: [{name: a, priority: 8}]}', '/hub/keys/0/priority'],
+		['hub: {keys: [{nam: a}]}', '/hub/keys/0'],
 		['log: {level: loud}', '/log/level'],
 		['hbu: {}', ''],
 	] as const) {
