@@ -182,7 +182,11 @@ function hubSettings(hub: Configuration['hub'], adminRequired: boolean) {
 	return {
 		...settings,
 		secret: required(hub.secret),
-		keys: (keys ?? []).map(({ keyFile, name, key, ...limits }) => ({ ...limits, name: required(name), key: required(key) })),
+		keys: (keys ?? []).map(({ keyFile, name, key, ...limits }) => ({
+			...limits,
+			name: required(name),
+			key: required(key),
+		})),
 		tls,
 		cors: origins && { ...cors, origins },
 		adminRequired,
