@@ -1,6 +1,6 @@
 /** https upstreams: asks once which protocol the upstream speaks, remembers it, and asks again when connecting fails. */
-import type { FieldList } from '../h2/protocol.ts';
 import type { UpstreamCall, UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
+import { DeferredExchange } from './upstream-deferred.ts';
 import { connectError } from './upstream-errors.ts';
 
 export interface AlpnOptions {
@@ -20,10 +20,10 @@ export class AlpnUpstream implements UpstreamClient {
 
 	send(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		if (this.#known !== null) return this.#known.send(call, sink);
-		const exchange = new PendingExchange(call, sink);
+		const exchange = new DeferredExchange(sink);
 		this.#ask().then(
-			(client) => exchange.sendTo(client),
-			(error: Error) => exchange.fail(error),
+			(client) => exchange.start(() => client.send(call, sink)),
+			(error: Error) => exchange.fail(connectError(error), false),
 		);
 		return exchange;
 	}
@@ -46,59 +46,5 @@ export class AlpnUpstream implements UpstreamClient {
 			},
 		);
 		return this.#asking;
-	}
-}
-
-/** A request whose upstream's protocol is not known yet. */
-class PendingExchange implements UpstreamExchange {
-	readonly #call: UpstreamCall;
-	readonly #sink: UpstreamSink;
-	#exchange: UpstreamExchange | null = null;
-	#early: Buffer[] = [];
-	#finished: { readonly trailers: FieldList | undefined } | null = null;
-	#cancelled = false;
-
-	constructor(call: UpstreamCall, sink: UpstreamSink) {
-		this.#call = call;
-		this.#sink = sink;
-	}
-
-	sendTo(client: UpstreamClient): void {
-		if (this.#cancelled) return;
-		this.#exchange = client.send(this.#call, this.#sink);
-		for (const chunk of this.#early) this.#exchange.write(chunk);
-		this.#early = [];
-		if (this.#finished !== null) this.#exchange.finish(this.#finished.trailers);
-	}
-
-	fail(error: Error): void {
-		if (this.#cancelled) return;
-		this.#cancelled = true;
-		this.#sink.onFailure(connectError(error), false);
-		this.#sink.onReleased();
-	}
-
-	write(chunk: Buffer): void {
-		if (this.#exchange !== null) this.#exchange.write(chunk);
-		else this.#early.push(chunk);
-	}
-
-	finish(trailers?: FieldList): void {
-		if (this.#exchange !== null) this.#exchange.finish(trailers);
-		else this.#finished = { trailers };
-	}
-
-	resume(): void {
-		this.#exchange?.resume();
-	}
-
-	cancel(): void {
-		if (this.#exchange !== null) {
-			this.#exchange.cancel();
-			return;
-		}
-		if (this.#cancelled) return;
-		this.#cancelled = true;
-		this.#sink.onReleased();
 	}
 }

@@ -6,12 +6,16 @@ export interface UpstreamCall {
 	readonly method: string;
 	/** Path and query, the upstream's prefix included. */
 	readonly path: string;
-	/** Regular fields, without Host and without anything hop-by-hop. */
+	/** Regular fields, without Host, Expect, and anything hop-by-hop. */
 	readonly fields: FieldList;
 	/** `stream`: it comes through the exchange's write() and finish(). */
 	readonly body: Buffer | 'stream' | null;
+	/** Of a stream: the first of it is here, and written at once. */
+	readonly begun: boolean;
 	/** The request announces trailers. */
 	readonly trailers: boolean;
+	/** Its body, a `stream`, comes once the upstream has said 100 (Continue), or has taken long to do so. */
+	readonly asksFirst: boolean;
 	/** Names that came never-indexed and have to leave so (RFC 7541 section 6.2.3). */
 	readonly neverIndexed?: readonly string[] | null;
 	/**

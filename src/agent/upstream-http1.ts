@@ -17,8 +17,9 @@ import type {
 	UpstreamSink,
 } from './upstream-client.ts';
 import { CANNOT_BE_SENT, connectError, exchangeError } from './upstream-errors.ts';
+import { LateBodyExchange } from './upstream-http1-late-body.ts';
+import { exchangeOnOwnConnection, needsOwnConnection } from './upstream-http1-single.ts';
 import { exchangeWithUpgrade } from './upstream-http1-upgrade.ts';
-import { exchangeWithTrailers } from './upstream-trailers.ts';
 
 /** Common servers close after 5 s of silence; undici also obeys Keep-Alive: timeout. */
 const IDLE_MS = 4000;
@@ -52,7 +53,16 @@ export class Http1Upstream implements UpstreamClient {
 
 	send(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		if (call.upgrade !== undefined) return exchangeWithUpgrade(call, call.upgrade, sink, this.#options);
-		if (call.trailers && call.body === 'stream') return exchangeWithTrailers(call, sink, this.#options);
+		if (needsOwnConnection(call)) return exchangeOnOwnConnection(call, sink, this.#options);
+		if (call.body !== 'stream' || call.begun) return this.#run(call, sink);
+		return new LateBodyExchange(
+			sink,
+			() => this.#run(call, sink),
+			() => exchangeOnOwnConnection(call, sink, this.#options),
+		);
+	}
+
+	#run(call: UpstreamCall, sink: UpstreamSink): UpstreamExchange {
 		const connection = this.#take(IDEMPOTENT.has(call.method)) ?? this.#open();
 		return connection.run(call, sink);
 	}

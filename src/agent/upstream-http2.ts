@@ -5,6 +5,7 @@ import { Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
 import { SlimeError } from '../shared/errors.ts';
+import { CONTINUE } from '../tunnel/fields.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import { unaskedChoice, WEBSOCKET } from '../tunnel/websocket.ts';
@@ -190,7 +191,7 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 	start(session: UpstreamSession): void {
 		if (this.#over) return;
 		const { identity, scheme, firstByteTimeout } = this.#options;
-		const { method, path, fields, body, upgrade, neverIndexed } = this.#call;
+		const { method, path, fields, body, upgrade, asksFirst, neverIndexed } = this.#call;
 		if (upgrade !== undefined && !session.h2.remote.enableConnectProtocol) {
 			this.#startElsewhere();
 			return;
@@ -199,6 +200,7 @@ class Http2Exchange implements UpstreamExchange, StreamHandler {
 		section.push(':authority', identity.authority, ':path', path);
 		if (upgrade !== undefined) section.push(':protocol', upgrade);
 		section.push(...fields);
+		if (asksFirst) section.push('expect', CONTINUE);
 		if (identity.authorization !== undefined) section.push('authorization', identity.authorization);
 		this.#session = session;
 		this.#sink.onConnected();

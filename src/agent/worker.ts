@@ -10,6 +10,7 @@ import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { agentError, listSize, tunnelResponse, tunnelSwitched, upstreamRequest } from '../tunnel/fields.ts';
 import { forwardableTrailers } from '../tunnel/trailers.ts';
+import { ContinueWait } from './continue-wait.ts';
 import { framingFault } from './response-framing.ts';
 import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
@@ -54,6 +55,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	#switched = false;
 	/** The upstream has ended in order. */
 	#complete = false;
+	#continueWait: ContinueWait | null = null;
 	/** Bytes of the response that the tunnel could not take: the upstream waits. */
 	#paused = false;
 	#settled = false;
@@ -88,6 +90,9 @@ export class Worker implements StreamHandler, UpstreamSink {
 		}
 		const { method, fields, trailers, upgrade } = request;
 		const early = this.#early;
+		// Whoever has begun to send does not wait.
+		const asksFirst = request.asksFirst && upgrade === undefined && !this.#bodyEnded && early.length === 0;
+		if (asksFirst) this.#continueWait = new ContinueWait(() => this.#goOn());
 		this.#holds = upgrade !== undefined;
 		const streamed = this.#holds || !this.#bodyEnded || (trailers && this.#requestTrailers !== undefined);
 		const whole = early.length === 0 ? null : early.length === 1 ? (early[0] as Buffer) : Buffer.concat(early);
@@ -98,8 +103,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 					path,
 					fields,
 					trailers,
+					asksFirst,
 					neverIndexed: this.#neverIndexed,
 					body: streamed ? 'stream' : whole,
+					begun: early.length > 0 || this.#bodyEnded,
 					upgrade,
 				},
 				this,
@@ -162,6 +169,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	closed(): void {
+		this.#continueWait?.stop();
 		this.#settle();
 		this.#context.announce();
 	}
@@ -170,14 +178,19 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onConnected(): void {
 		this.#connected = true;
+		this.#continueWait?.begin();
 		this.onTaken(this.#buffered);
 	}
 
 	onInformation(status: number, raw: readonly string[]): void {
 		if (this.#over || this.#status > 0 || status === 101) return;
+		if (status === 100) this.#continueWait?.over();
 		// Hints may be left out, and nothing else would hold up an upstream that sends them without end.
-		if (this.#stream.session.backlogged) return;
-		this.#stream.respond(tunnelResponse(status, raw), false);
+		else if (!this.#stream.session.backlogged) this.#stream.respond(tunnelResponse(status, raw), false);
+	}
+
+	#goOn(): void {
+		if (!this.#over && this.#status === 0) this.#stream.respond([':status', '100'], false);
 	}
 
 	onResponse(status: number, raw: readonly string[], neverIndexed?: readonly string[] | null): void {

@@ -46,6 +46,8 @@ export interface AppRequest {
 	readonly peer: Peer;
 	/** There is no body, nor will there be. */
 	readonly bodiless: boolean;
+	/** It waits for 100 (Continue) before it sends its body (RFC 9110 section 10.1.1). */
+	readonly asksFirst: boolean;
 	/** Status of the response whose head was sent or settled; undefined before. */
 	readonly status: number | undefined;
 
@@ -59,12 +61,12 @@ export interface AppRequest {
 	field(name: string): string | undefined;
 	listen(listener: ResponseListener): void;
 
-	/** Begins to hand the body over; an app that asked first (Expect: 100-continue) is told to go on. Once. */
+	/** Begins to hand the body over. Once. */
 	readBody(reader: BodyReader): void;
 	pauseBody(): void;
 	resumeBody(): void;
 
-	/** A 1xx response as the tunnel brought it: `:status` first (RFC 9110 section 15.2). */
+	/** A 1xx response as the tunnel brought it: `:status` first (RFC 9110 section 15.2). A 100 is for an app that asked first, once. */
 	inform(section: FieldList): void;
 	/**
 	 * Settles the head, which leaves with the first bytes, or with flush(). `raw` is name, value …

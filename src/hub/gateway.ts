@@ -137,7 +137,7 @@ export class Gateway {
 		const upgrade = app.upgrade === undefined ? undefined : upgrades.serves(app.upgrade);
 		if (app.upgrade !== undefined && upgrade === undefined) throw new SlimeError('not_implemented');
 		const section = tunnelRequest(
-			{ method, url, rawHeaders: fields, authority: app.authority, upgrade },
+			{ method, url, rawHeaders: fields, authority: app.authority, upgrade, asksFirst: app.asksFirst },
 			{
 				address: app.peer.address,
 				trusted: app.peer.trusted !== null,

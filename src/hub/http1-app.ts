@@ -9,7 +9,8 @@ import { cutSocket } from '../shared/cut-socket.ts';
 import { SlimeError } from '../shared/errors.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
-import { chunkOf, headText } from './http1-text.ts';
+import { discardRest } from './discard-rest.ts';
+import { chunkOf, headText, lastChunk } from './http1-text.ts';
 import { type Peer, peerOf } from './peer.ts';
 
 /** Bodies and chunks up to this size are cheaper to copy behind their framing than to send as pieces. */
@@ -21,10 +22,6 @@ const HTTP_METHODS = new Set(METHODS);
 /** Bytes of a chunked body that are no content: 16 for each chunk are free, these are for long extensions and what was read ahead. */
 const CHUNK_BYTES = 16;
 const MAX_CHUNK_OVERHEAD = 256 * 1024;
-
-/** A client that is still sending would lose an error's answer if its connection were closed under it. */
-const LINGER_BYTES = 16 * 1024 * 1024;
-const LINGER_MS = 2000;
 
 /** Where the app of a message is found; spares closures for every request. */
 const APP = Symbol('app');
@@ -39,9 +36,10 @@ export class Http1App implements AppRequest {
 	readonly upgrade = undefined;
 	readonly version: '1.0' | '1.1' | 'unknown';
 	readonly bodiless: boolean;
+	readonly asksFirst: boolean;
 	readonly #req: OwnRequest;
 	readonly #res: OwnResponse;
-	readonly #asksFirst: boolean;
+	#toldToGoOn = false;
 	reader: BodyReader | null = null;
 	listener: ResponseListener | null = null;
 	decorator: ResponseDecorator | null = null;
@@ -57,7 +55,6 @@ export class Http1App implements AppRequest {
 	constructor(req: IncomingMessage, res: OwnResponse, asksFirst: boolean) {
 		this.#req = req;
 		this.#res = res;
-		this.#asksFirst = asksFirst;
 		this.method = req.method ?? '';
 		this.target = req.url ?? '';
 		const { httpVersion } = req;
@@ -67,6 +64,7 @@ export class Http1App implements AppRequest {
 		const length = headers['content-length'];
 		res[APP] = this;
 		this.bodiless = headers['transfer-encoding'] === undefined && (length === undefined || Number(length) === 0);
+		this.asksFirst = asksFirst && !this.bodiless;
 		this.#allowance = length === undefined ? req.socket.bytesRead + MAX_CHUNK_OVERHEAD : Number.POSITIVE_INFINITY;
 	}
 
@@ -100,7 +98,6 @@ export class Http1App implements AppRequest {
 
 	readBody(reader: BodyReader): void {
 		this.reader = reader;
-		if (this.#asksFirst) this.#res.writeContinue();
 		this.#req[APP] = this;
 		this.#req.on('data', onBodyChunk);
 		this.#req.on('end', onBodyEnd);
@@ -125,17 +122,20 @@ export class Http1App implements AppRequest {
 	// The response
 
 	inform(section: FieldList): void {
+		if (section[1] === '100') {
+			this.#goOn();
+			return;
+		}
 		const { socket } = this.#res;
 		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
-		if (
-			socket === null ||
-			socket.writableNeedDrain ||
-			this.#res.headersSent ||
-			this.version === '1.0' ||
-			section[1] === '100'
-		)
-			return;
+		if (socket === null || socket.writableNeedDrain || this.#res.headersSent || this.version === '1.0') return;
 		socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
+	}
+
+	#goOn(): void {
+		if (!this.asksFirst || this.#toldToGoOn || this.#res.headersSent) return;
+		this.#toldToGoOn = true;
+		this.#res.writeContinue();
 	}
 
 	head(status: number, raw: string[]): void {
@@ -183,25 +183,24 @@ export class Http1App implements AppRequest {
 	/** @param trailers for the chunked form; there is no other place for them in HTTP/1.1 */
 	finish(last: Buffer | null, trailers: FieldList): void {
 		const res = this.#res;
-		if (this.#chunked) {
-			let text = '0\r\n';
-			for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
-			text += '\r\n';
-			if (last === null) res.end(text, 'latin1');
-			else if (last.length <= COPY_BYTES) res.end(chunkOf(last, text));
-			else {
-				this.#write(last);
-				res.end(text, 'latin1');
-			}
+		const unread = !this.bodiless && !this.#req.complete;
+		const end = this.#chunked ? lastChunk(trailers) : '';
+		if (unread && this.version === '1.1' && !res.shouldKeepAlive && !this.#hasNoBody(res.statusCode)) {
+			// Node would close the connection at the end, under an app that is still sending.
+			if (last !== null) this.#write(last);
+			res.write(end, 'latin1');
 		} else if (last === null) {
-			res.end();
-		} else if (last.length <= COPY_BYTES) {
+			res.end(end, 'latin1');
+		} else if (last.length > COPY_BYTES) {
+			if (this.#chunked) this.#write(last);
+			res.end(this.#chunked ? end : last, 'latin1');
+		} else if (this.#chunked) {
+			res.end(chunkOf(last, end));
+		} else {
 			// As a string it joins the head in one write.
 			res.end(last.toString('latin1'), 'latin1');
-		} else {
-			res.end(last);
 		}
-		if (!this.bodiless && !this.#req.complete) this.#discardRest();
+		if (unread) discardRest(this.#req, res);
 	}
 
 	/** HTTP/1.1 lacks its last chunk or bytes; HTTP/1.0 has only the reset to tell a cut from an end. */
@@ -229,39 +228,7 @@ export class Http1App implements AppRequest {
 		}
 		if (this.method === 'HEAD') res.flushHeaders();
 		else res.write(body);
-		this.#discardRest();
-	}
-
-	/**
-	 * Reads on after an answer, since clients that are still sending would lose it with their connection. Once the request's
-	 * body has ended the response ends; if that is too long, or takes too long, the connection does.
-	 */
-	#discardRest(): void {
-		const req = this.#req;
-		const res = this.#res;
-		const { socket } = req;
-		let read = 0;
-		const stop = () => {
-			clearTimeout(timer);
-			req.off('data', count);
-		};
-		const giveUp = () => {
-			stop();
-			if (!res.writableEnded) res.end();
-			socket.destroySoon();
-		};
-		const count = (chunk: Buffer) => {
-			read += chunk.length;
-			if (read > LINGER_BYTES) giveUp();
-		};
-		const timer = setTimeout(giveUp, LINGER_MS);
-		req.on('data', count);
-		req.once('end', () => {
-			stop();
-			if (!res.writableEnded) res.end();
-		});
-		socket.once('close', stop);
-		req.resume();
+		discardRest(this.#req, res);
 	}
 
 	/** Calls back when this response is over and the next one has the connection. */

@@ -21,3 +21,10 @@ export function chunkOf(chunk: Buffer, after: string): Buffer {
 	if (after !== '') bytes.write(after, at, 'latin1');
 	return bytes;
 }
+
+/** The end of a body in the chunked form, with its trailers: name, value … */
+export function lastChunk(trailers: readonly string[]): string {
+	let text = '0\r\n';
+	for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
+	return `${text}\r\n`;
+}

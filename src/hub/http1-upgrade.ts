@@ -12,7 +12,7 @@ import { tuneTunnelSocket } from '../tunnel/handshake.ts';
 import { acceptOf, WEBSOCKET } from '../tunnel/websocket.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
-import { chunkOf, headText } from './http1-text.ts';
+import { chunkOf, headText, lastChunk } from './http1-text.ts';
 import { type Peer, peerOf } from './peer.ts';
 
 export class Http1Upgrade implements AppRequest {
@@ -23,6 +23,7 @@ export class Http1Upgrade implements AppRequest {
 	readonly version = '1.1';
 	/** What comes is handed over as it comes; an upstream sees none of it before it has switched. */
 	readonly bodiless = false;
+	readonly asksFirst = false;
 	readonly #req: IncomingMessage;
 	readonly #socket: Duplex;
 	#reader: BodyReader | null = null;
@@ -102,7 +103,8 @@ export class Http1Upgrade implements AppRequest {
 	// The response
 
 	inform(section: FieldList): void {
-		if (this.#status !== undefined || section[1] === '100') return;
+		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
+		if (this.#status !== undefined || section[1] === '100' || this.#socket.writableNeedDrain) return;
 		this.#socket.write(headText(Number(section[1]), section.slice(2)), 'latin1');
 	}
 
@@ -144,11 +146,7 @@ export class Http1Upgrade implements AppRequest {
 		socket.cork();
 		this.flush();
 		if (last !== null) this.write(last);
-		if (this.#chunked) {
-			let text = '0\r\n';
-			for (let i = 0; i < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
-			socket.write(`${text}\r\n`, 'latin1');
-		}
+		if (this.#chunked) socket.write(lastChunk(trailers), 'latin1');
 		socket.uncork();
 		this.#finished = true;
 		socket.end();

@@ -2,6 +2,7 @@
 import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { SlimeError } from '../shared/errors.ts';
+import { CONTINUE } from '../tunnel/fields.ts';
 import { errorAnswer } from './answer.ts';
 import type { AppRequest, BodyReader, ResponseDecorator, ResponseListener } from './app-request.ts';
 import { grpcAnswer, isGrpc } from './grpc-answer.ts';
@@ -17,6 +18,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	readonly version = '2.0';
 	readonly neverIndexed: readonly string[] | null;
 	readonly bodiless: boolean;
+	readonly asksFirst: boolean;
 	readonly peer: Peer;
 	readonly #stream: Stream;
 	readonly #over: () => void;
@@ -36,7 +38,7 @@ export class Http2App implements AppRequest, StreamHandler {
 	/** The app's side may go on after the response has ended. */
 	#switched = false;
 	#finished = false;
-	#asksFirst: boolean;
+	#toldToGoOn = false;
 
 	/** @param over is called when the stream is over */
 	constructor(stream: Stream, section: FieldList, endStream: boolean, peer: Peer, over: () => void) {
@@ -62,7 +64,7 @@ export class Http2App implements AppRequest, StreamHandler {
 		this.authority = authority;
 		this.upgrade = upgrade;
 		this.fields = section.slice(i);
-		this.#asksFirst = !endStream && this.field('expect')?.toLowerCase() === '100-continue';
+		this.asksFirst = !endStream && this.field('expect')?.toLowerCase() === CONTINUE;
 	}
 
 	get address(): string {
@@ -87,7 +89,6 @@ export class Http2App implements AppRequest, StreamHandler {
 
 	readBody(reader: BodyReader): void {
 		this.#reader = reader;
-		if (this.#asksFirst && this.#status === undefined) this.#stream.respond([':status', '100'], false);
 		const early = this.#early;
 		this.#early = [];
 		for (const chunk of early) this.#handOver(chunk);
@@ -144,8 +145,13 @@ export class Http2App implements AppRequest, StreamHandler {
 	// The response
 
 	inform(section: FieldList): void {
-		// A 100 was the hub's own to send.
-		if (this.#status !== undefined || section[1] === '100') return;
+		if (this.#status !== undefined) return;
+		if (section[1] === '100') {
+			if (!this.asksFirst || this.#toldToGoOn) return;
+			this.#toldToGoOn = true;
+			this.#stream.respond([':status', '100'], false);
+			return;
+		}
 		// An app that does not read gets none: nothing else would hold up an agent that sends them without end.
 		if (!this.#stream.session.backlogged) this.#stream.respond(section, false);
 	}

@@ -41,6 +41,8 @@ export const NOT_IN_HTTP1 = /[^\t\x20-\x7e\x80-\xff]/;
 
 export const OWN = 'slime-';
 const VIA_NAME = 'slime';
+/** The one expectation that there is (RFC 9110 section 10.1.1). */
+export const CONTINUE = '100-continue';
 const EVENT_STREAM = /^text\/event-stream(?:$|[;\s])/i;
 
 /** Facts about where a request came from, which its own fields cannot be trusted to say. */
@@ -68,6 +70,8 @@ export interface RequestHead {
 	readonly authority?: string | undefined;
 	/** What an Upgrade or an extended CONNECT asks for: then the section is one of extended CONNECT (RFC 8441 section 4). */
 	readonly upgrade?: string | undefined;
+	/** It waits for 100 (Continue) before it sends its body. */
+	readonly asksFirst?: boolean;
 }
 
 /**
@@ -142,6 +146,7 @@ export function tunnelRequest(head: RequestHead, origin: Origin): FieldList {
 	fields[7] = originForm(head.url, head.method, authority);
 	if (named !== null) removeNamed(fields, named);
 	if (trailers) fields.push('te', 'trailers');
+	if (head.asksFirst === true) fields.push('expect', CONTINUE);
 	const hop: Hop = { address: origin.address, host: authority, proto: origin.secure ? 'https' : 'http' };
 	(forwarding ?? NO_FORWARDING).appendTo(fields, hop, origin.trusted);
 	fields.push('via', `${origin.httpVersion} ${VIA_NAME}`, 'x-request-id', origin.requestId);
@@ -223,13 +228,15 @@ export interface UpstreamRequest {
 	readonly method: string;
 	/** The target without the upstream's prefix. */
 	readonly path: string;
-	/** Regular fields: no Host, no Authorization if the upstream has one of its own. */
+	/** Regular fields: no Host, no Expect, no Authorization if the upstream has one of its own. */
 	readonly fields: FieldList;
 	/** Whether the request announces trailers. */
 	readonly trailers: boolean;
 	readonly requestId: string;
 	/** The protocol that an extended CONNECT asks for; `method` then says nothing. */
 	readonly upgrade: string | undefined;
+	/** The app waits for 100 (Continue) before it sends its body. */
+	readonly asksFirst: boolean;
 }
 
 /** @param ownAuthorization the upstream is sent credentials of the agent's, so those of the app do not pass */
@@ -239,6 +246,7 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 	let requestId = '';
 	let upgrade: string | undefined;
 	let trailers = false;
+	let asksFirst = false;
 	const fields: FieldList = [];
 	for (let i = 0; i < section.length; i += 2) {
 		const name = section[i] as string;
@@ -251,11 +259,15 @@ export function upstreamRequest(section: FieldList, ownAuthorization: boolean): 
 		}
 		if (name === 'host' || name.startsWith(OWN) || (ownAuthorization && name === 'authorization')) continue;
 		if (upgrade !== undefined && NOT_IN_UPGRADES.has(name)) continue;
+		if (name === 'expect') {
+			asksFirst = value === CONTINUE;
+			continue;
+		}
 		if (name === 'x-request-id') requestId = value;
 		else if (name === 'trailer') trailers = true;
 		fields.push(name, value);
 	}
-	return { method, path, fields, trailers, requestId, upgrade };
+	return { method, path, fields, trailers, requestId, upgrade, asksFirst };
 }
 
 /** RFC 9113 section 8.2.3: crumbs of a cookie are one field again in HTTP/1.1. @returns what it was given if there are none */

@@ -114,6 +114,14 @@ const framing: readonly Http2Row[] = [
 		data: [`0\r\n\r\n${SMUGGLED}`],
 		...served(`0\r\n\r\n${SMUGGLED}`),
 	},
+	...['100-continue', '100-Continue', 'x', 'x, 100-continue', ''].map(
+		(expectation): Http2Row => ({
+			name: `a request as a body behind expect: ${expectation}`,
+			fields: [...POST, 'expect', expectation, 'content-length', String(SMUGGLED.length)],
+			data: [SMUGGLED],
+			...served(SMUGGLED),
+		}),
+	),
 	{
 		name: 'a coding with an underscore',
 		fields: [...POST, 'transfer_encoding', 'chunked'],

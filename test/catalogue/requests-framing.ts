@@ -60,6 +60,35 @@ const lengths: readonly RequestRow[] = [
 		`${POST}Connection: content-length\r\nContent-Length: 3\r\n\r\nabc`,
 		...served('abc'),
 	],
+	// Where two readers disagree about whether the body is there before a 100, the one that does not wait takes it for a request.
+	...['100-continue', '100-Continue', 'y 100-continue', '100-continue, y', '100-continue\r\nExpect: 100-continue'].map(
+		(expectation): RequestRow => [
+			`a request as a body behind Expect: ${expectation}`,
+			`${POST}Expect: ${expectation}\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
+			...served(SMUGGLED),
+		],
+	),
+	[
+		'a request as the body of GET behind Expect',
+		`${POST.replace('POST', 'GET')}Expect: 100-continue\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`,
+		...served(SMUGGLED),
+	],
+	['a length of zero behind Expect', `${POST}Expect: 100-continue\r\nContent-Length: 0\r\n\r\n`, ...served('')],
+	[
+		'two lengths behind Expect',
+		`${POST}Expect: 100-continue\r\nContent-Length: 3\r\nContent-Length: 0\r\n\r\nabc`,
+		...REFUSED,
+	],
+	[
+		'chunks behind Expect, with a length',
+		`${POST}Expect: 100-continue\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+		...REFUSED,
+	],
+	[
+		'chunks behind Expect',
+		`${POST}Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
+		...served('abc'),
+	],
 ];
 
 /** Transfer-Encoding (RFC 9112 section 6.1). */

@@ -34,10 +34,12 @@ export interface ProtocolUpstream {
 	readonly served: number;
 }
 
+/** @param asked answers what says Expect: 100-continue, which is told to go on otherwise */
 export async function protocolUpstream(
 	context: TestContext,
 	kind: Kind,
 	handler: (req: Req, res: Res) => void,
+	asked?: (req: Req, res: Res) => void,
 ): Promise<ProtocolUpstream> {
 	let active = 0;
 	let peak = 0;
@@ -68,6 +70,7 @@ export async function protocolUpstream(
 				? createSecureServer({ cert, key }, counted)
 				: createHttpsServer({ cert, key, ALPNProtocols: ['http/1.1'] }, counted);
 	}
+	if (asked !== undefined) server.on('checkContinue', asked);
 	server.on('session', (session: ServerHttp2Session) => {
 		sessions.add(session);
 		session.once('close', () => sessions.delete(session));

@@ -143,28 +143,53 @@ for (const [what, code, rest] of [
 	});
 }
 
-test('1xx responses without end are not kept for an app that does not read', { timeout: 60_000 }, async (t) => {
-	const it = await attacked(t);
-	const { peer, port } = it;
-	const client = await RawClient.open(t, port);
-	client.send('GET / HTTP/1.1\r\nHost: a\r\nSlime-Scope: evil\r\n\r\n');
-	await peer.next(FrameType.HEADERS);
-	client.socket.pause();
-	const before = bytesInUse();
-	for (let i = 0; i < 100; i++) {
-		const hints = peer.headers(1, [':status', '103', 'link', 'l'.repeat(1000)], false);
-		peer.send(
-			times(1, hints),
-			...Array.from({ length: 1000 }, () => peer.headers(1, [':status', '103', 'link', 'l'.repeat(1000)], false)),
-		);
+const WEBSOCKET = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n';
+
+for (const [what, more] of [
+	['an app that does not read', ''],
+	['an app that asks for a WebSocket and does not read', WEBSOCKET],
+] as const) {
+	test(`1xx responses without end are not kept for ${what}`, { timeout: 60_000 }, async (t) => {
+		const it = await attacked(t);
+		const { peer, port } = it;
+		// SETTINGS_ENABLE_CONNECT_PROTOCOL
+		peer.send(settingsFrame(8, 1));
 		await peer.settle();
+		const client = await RawClient.open(t, port);
+		client.send(`GET / HTTP/1.1\r\nHost: a\r\nSlime-Scope: evil\r\n${more}\r\n`);
+		await peer.next(FrameType.HEADERS);
+		client.socket.pause();
+		const before = bytesInUse();
+		for (let i = 0; i < 100; i++) {
+			peer.send(
+				...Array.from({ length: 1000 }, () => peer.headers(1, [':status', '103', 'link', 'l'.repeat(1000)], false)),
+			);
+			await peer.settle();
+		}
+		const growth = bytesInUse() - before;
+		assert.ok(growth < 16 * MiB, `${growth} bytes of 100 MB`);
+		peer.send(peer.headers(1, [':status', '404', 'content-length', '4'], false), peer.data(1, 'done', true));
+		client.socket.resume();
+		await client.sees('done');
+		await othersGoOn(it);
+	});
+}
+
+test('a 100 that no app waits for reaches none, and one that waits is told once', async (t) => {
+	const { peer, port } = await attacked(t);
+	const body = 'Content-Length: 1\r\n';
+	for (const [streamId, fields, told] of [
+		[1, body, 0],
+		[3, `${body}Expect: 100-continue\r\n`, 1],
+	] as const) {
+		const client = await RawClient.open(t, port);
+		client.send(`POST / HTTP/1.1\r\nHost: a\r\nSlime-Scope: evil\r\n${fields}\r\n`);
+		await peer.next(FrameType.HEADERS);
+		const goOn = () => peer.headers(streamId, [':status', '100'], false);
+		peer.send(goOn(), goOn(), peer.headers(streamId, [...OK, 'content-length', '0'], true));
+		await client.sees('200 OK');
+		assert.equal(client.received.split('100 Continue').length - 1, told);
 	}
-	const growth = bytesInUse() - before;
-	assert.ok(growth < 16 * MiB, `${growth} bytes of 100 MB`);
-	peer.send(peer.headers(1, [...OK, 'content-length', '4'], false), peer.data(1, 'done', true));
-	client.socket.resume();
-	await client.sees('done');
-	await othersGoOn(it);
 });
 
 test('an app that does not read holds up its own response alone, in a bounded window', {

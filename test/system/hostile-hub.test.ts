@@ -1,11 +1,23 @@
 /** An agent whose hub attacks it: that tunnel ends, or bears it, while requests of the agent's other hub go on. */
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { ErrorCode, Flag, FrameType } from '../../src/h2/protocol.ts';
+import { createAgent } from '../../src/index.ts';
 import { codeOf, frame, GET, POST, type RawPeer, settingsFrame, uint32 } from '../helpers/h2-peer.ts';
 import { bytesInUse, MiB, times } from '../helpers/hostile.ts';
 import { FakeHub } from '../helpers/hostile-tunnel.ts';
-import { type AgentWish, ask, eventually, type Stack, stack, type Upstream, upstream } from '../helpers/stack.ts';
+import { protocolUpstream } from '../helpers/protocol-upstream.ts';
+import {
+	type AgentWish,
+	ask,
+	eventually,
+	type Stack,
+	stack,
+	token,
+	type Upstream,
+	upstream,
+} from '../helpers/stack.ts';
 
 const { ENHANCE_YOUR_CALM, CANCEL } = ErrorCode;
 
@@ -193,4 +205,37 @@ test('a hub whose requests no upstream can be sent gets 400 for each, and one li
 	assert.ok(told >= 1 && told <= 2 + seconds, `${told} lines`);
 	assert.equal((await ask(port)).body, 'fine');
 	assert.equal(peer.ended, false);
+});
+
+test('what cannot be sent is 400 also where the way to the upstream is found out late', async (t) => {
+	const fake = await FakeHub.open(t);
+	const service = await protocolUpstream(t, 'https with http/1.1 alone', (_req, res) => {
+		(res as ServerResponse).end('fine');
+	});
+	const agent = await createAgent({
+		token: await token(),
+		hubs: [fake.url],
+		upstreams: [service.address],
+		ca: service.ca,
+		numWorker: 8,
+		reportHardware: false,
+	});
+	t.after(() => agent.close());
+	const peer = await fake.tunnel();
+	const connect = [':method', 'CONNECT', ':protocol', 'websocket', ...GET.slice(2, -1)];
+	const unsendable = [
+		[...POST.slice(0, -1), '/a b'],
+		[...POST, 'trailer', 'x-t', 'x', 'a\x01b'],
+		[...POST, 'expect', '100-continue', 'x', 'a\x01b'],
+		[...connect, '/a b'],
+	];
+	// Asks for the protocol at first, and knows it then.
+	for (const [i, section] of [...unsendable, ...unsendable].entries()) {
+		peer.send(peer.headers(2 * i + 1, section, false));
+		const fields = peer.fields(await peer.next(FrameType.HEADERS));
+		assert.equal(fields[1], '400', `${i}: ${fields.join()}`);
+	}
+	peer.send(peer.headers(99, GET));
+	assert.equal(peer.fields(await peer.next(FrameType.HEADERS))[1], '200');
+	assert.equal(service.served, 1);
 });

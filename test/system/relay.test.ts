@@ -228,30 +228,6 @@ test('pipelined requests are answered in their order', async (t) => {
 	assert.deepEqual(client.received.match(/<[^>]*>/g), ['</1>', '</2abc>', '</3>']);
 });
 
-test('Expect: 100-continue is answered when the request has a worker, not before', async (t) => {
-	const arrivals = new Arrivals();
-	const service = await upstream(t, arrivals.handler);
-	const { port } = await stack(t, [service.address]);
-	const client = await RawClient.open(t, port);
-	client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n');
-	await client.sees('HTTP/1.1 100 Continue\r\n\r\n');
-	client.send('hello');
-	const [req, res] = await arrivals.next();
-	assert.equal(req.headers.expect, undefined);
-	let body = '';
-	for await (const chunk of req) body += chunk;
-	res.end(body.toUpperCase());
-	await client.sees('HELLO');
-	assert.equal(client.received.split('100 Continue').length, 2);
-
-	const refused = await RawClient.open(t, port);
-	client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
-	await arrivals.next();
-	refused.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n');
-	await refused.sees('HTTP/1.1 503 ');
-	assert.doesNotMatch(refused.received, /100 Continue/);
-});
-
 test('an HTTP/1.0 app gets a body without chunks that ends with the connection', async (t) => {
 	const service = await upstream(t, (_req, res) => {
 		res.write('one,');

@@ -76,6 +76,8 @@ async function begun(
 		path: '/',
 		fields: [],
 		trailers: false,
+		asksFirst: false,
+		begun: false,
 		neverIndexed: null,
 		body: null,
 		upgrade: undefined,

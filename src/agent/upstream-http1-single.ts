@@ -1,23 +1,37 @@
-/** HTTP/1.1 requests that end with trailers, which undici cannot send: through node:http, on a connection of their own. */
+/**
+ * HTTP/1.1 requests that undici cannot send, because they end with trailers, wait for 100 (Continue) before their body, or have a body
+ * that begins at some time: through node:http, on a connection of their own. An upstream that answers without having read the body so
+ * takes nothing that may still come for another request.
+ */
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FieldList } from '../h2/protocol.ts';
 import { SlimeError } from '../shared/errors.ts';
-import { withOneCookie } from '../tunnel/fields.ts';
+import { CONTINUE, withOneCookie } from '../tunnel/fields.ts';
 import type { UpstreamCall, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
 import { connectError, exchangeError } from './upstream-errors.ts';
 import type { Http1Options } from './upstream-http1.ts';
 
 const MAX_HEADER_BYTES = 256 * 1024;
 
-export function exchangeWithTrailers(call: UpstreamCall, sink: UpstreamSink, options: Http1Options): UpstreamExchange {
-	return new TrailerExchange(call, sink, options);
+/** Whether a request has to go this way. */
+export function needsOwnConnection({ trailers, asksFirst, body }: UpstreamCall): boolean {
+	return (trailers || asksFirst) && body === 'stream';
 }
 
-class TrailerExchange implements UpstreamExchange {
+export function exchangeOnOwnConnection(
+	call: UpstreamCall,
+	sink: UpstreamSink,
+	options: Http1Options,
+): UpstreamExchange {
+	return new SingleExchange(call, sink, options);
+}
+
+class SingleExchange implements UpstreamExchange {
 	readonly #sink: UpstreamSink;
 	readonly #request: ClientRequest;
 	#response: IncomingMessage | null = null;
+	#socket: Socket | null = null;
 	#untaken = 0;
 	#started = false;
 	#told = false;
@@ -27,10 +41,11 @@ class TrailerExchange implements UpstreamExchange {
 		const { authority, authorization } = options.identity;
 		const headers: FieldList = ['host', authority, ...withOneCookie(call.fields), 'connection', 'close'];
 		if (authorization !== undefined) headers.push('authorization', authorization);
+		if (call.asksFirst) headers.push('expect', CONTINUE);
+		const length = headers.findIndex((name, i) => i % 2 === 0 && name === 'content-length');
 		// Trailers need the chunked form (RFC 9112 section 7.1.2).
-		const length = headers.indexOf('content-length');
-		if (length >= 0) headers.splice(length, 2);
-		headers.push('transfer-encoding', 'chunked');
+		if (length >= 0 && call.trailers) headers.splice(length, 2);
+		if (length < 0 || call.trailers) headers.push('transfer-encoding', 'chunked');
 		const agent = new Agent({ keepAlive: false });
 		agent.createConnection = ((_options: object, opened: (error: Error | null, socket?: Socket) => void) => {
 			options.connect((error, socket) => {
@@ -38,6 +53,11 @@ class TrailerExchange implements UpstreamExchange {
 					opened(error ?? new Error('no socket'));
 					return;
 				}
+				this.#socket = socket;
+				// To libuv a reset behind bytes that were not read yet is a FIN; only after a FIN can anything be written, be it nothing.
+				socket.on('end', () => {
+					if (socket.writable) socket.write('');
+				});
 				opened(null, socket);
 				this.#started = true;
 				sink.onConnected();
@@ -62,6 +82,8 @@ class TrailerExchange implements UpstreamExchange {
 			this.#fail(new SlimeError('upstream_protocol'));
 		});
 		this.#request.on('drain', () => this.#take());
+		// Node would let the head wait for the first of the body.
+		this.#request.flushHeaders();
 		this.#request.on('error', (error) => this.#fail(this.#started ? exchangeError(error) : connectError(error)));
 		this.#request.on('close', () => {
 			clearTimeout(late);
@@ -111,6 +133,11 @@ class TrailerExchange implements UpstreamExchange {
 		});
 		response.on('end', () => {
 			if (this.#told) return;
+			const reset = this.#socket?.errored;
+			if (reset) {
+				this.#fail(exchangeError(reset));
+				return;
+			}
 			this.#told = true;
 			this.#sink.onComplete(response.rawTrailers);
 		});
