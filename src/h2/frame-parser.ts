@@ -12,6 +12,8 @@ import type { Settings } from './settings.ts';
 export interface FrameListener {
 	/** A whole section, whatever becomes of it; limits and never-indexed names are in the decoder until the next one. */
 	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void;
+	/** The section told next is over a limit: so many bytes were decoded for nothing. */
+	onOversized(blockBytes: number): void;
 	/** A DATA frame begins; its bytes follow. `length` counts padding. */
 	onData(id: number, length: number): void;
 	/** Padding and its length, which count in flow control and mean nothing. */
@@ -222,7 +224,9 @@ export class FrameParser implements FrameSink {
 
 	/** Every block is decoded, whatever becomes of it: the compression state must stay in step. */
 	#section(id: number, endStream: boolean, selfDependent: boolean, block: Buffer, start: number, end: number): void {
-		this.#listener.onSection(id, this.decoder.decode(block, start, end), endStream, selfDependent);
+		const fields = this.decoder.decode(block, start, end);
+		if (this.decoder.overflow) this.#listener.onOversized(end - start);
+		this.#listener.onSection(id, fields, endStream, selfDependent);
 	}
 
 	#settings(flags: number, buffer: Buffer, start: number, end: number): void {

@@ -56,6 +56,12 @@ export const BACKLOG = 1024 * 1024;
  */
 export const UNFINISHED_TIMEOUT = 60_000;
 
+/**
+ * Bytes of a header block whose field section is over a limit, which is decoded all the same, that cost as much as one reset: 1,000
+ * references to the compression table take about 10 µs.
+ */
+export const OVERSIZED_BYTES = 1024;
+
 /** Frames of one header block: a field section of the largest size, badly compressed, in frames of the smallest sensible size. */
 export const HEADER_BLOCK_FRAMES = 128;
 

@@ -16,8 +16,9 @@ export class PeerBudget {
 	}
 
 	/** @throws ConnectionError ENHANCE_YOUR_CALM when nothing is left */
-	spend(): void {
-		if (--this.#tokens >= 0) return;
+	spend(tokens = 1): void {
+		this.#tokens -= tokens;
+		if (this.#tokens >= 0) return;
 		this.#refill();
 		if (this.#tokens < 0) throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${this.#what}`);
 	}

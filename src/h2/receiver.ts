@@ -6,6 +6,7 @@
 
 import { FRAME_BYTES } from './frame-writer.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
+import { OVERSIZED_BYTES } from './limits.ts';
 import { checkComplete, receiveBytes, receiveRequest, receiveResponse, receiveTrailers } from './message-rules.ts';
 import type { Outbound } from './outbound.ts';
 import type { PeerBudget } from './peer-budget.ts';
@@ -183,6 +184,11 @@ export class Receiver {
 			this.#streamFault(stream, error);
 		}
 		return stream;
+	}
+
+	/** Its stream's reset costs one more. */
+	onOversized(blockBytes: number): void {
+		this.#options.resets.spend(Math.ceil(blockBytes / OVERSIZED_BYTES));
 	}
 
 	onData(id: number, length: number): void {

@@ -325,6 +325,10 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#receiver.onSection(id, fields, endStream, selfDependent);
 	}
 
+	onOversized(blockBytes: number): void {
+		this.#receiver.onOversized(blockBytes);
+	}
+
 	onData(id: number, length: number): void {
 		this.#receiver.onData(id, length);
 	}

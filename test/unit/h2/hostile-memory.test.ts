@@ -69,6 +69,19 @@ describe('a header bomb', () => {
 		assert.equal(session.openStreams, 1);
 	});
 
+	it('is paid for by its bytes: a few large ones cost a connection as much as many resets', async () => {
+		const connection = connect('server', { options: { resetBudget: { burst: 150, perSecond: 0 } } });
+		const { peer, session } = connection;
+		const block = () => Buffer.concat([peer.encoder.encode(GET), Buffer.alloc(60_000, 0x80 | 1)]);
+		for (const id of [1, 3]) {
+			peer.send(headerFrames(id, block()));
+			await peer.settle();
+		}
+		assert.equal(session.closed, false);
+		peer.send(headerFrames(5, block()));
+		await endsWith(connection, ENHANCE_YOUR_CALM);
+	});
+
 	it('of one field larger than the list is 431 whether it is Huffman coded or not', async () => {
 		const { peer, session } = connect('server', { options: { settings: { maxHeaderListSize: 64 * 1024 } } });
 		const plain = literal('x', Buffer.alloc(100_000, 'a'));
