@@ -9,8 +9,8 @@ import { parsePin } from '../tls/pins.ts';
 import { Reloading } from '../tls/reloading.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
 import { protocolOf, socketTo, tlsTo } from './connect.ts';
-import { Connector } from './connector.ts';
 import { describeMachine, type MachineDescription } from './hardware.ts';
+import { HubTunnels } from './hub-tunnels.ts';
 import { agentIdFor, loadAgentId } from './identity.ts';
 import { AGENT_DEFAULTS, type AgentOptions, type GivenAgentOptions } from './options.ts';
 import { Slots } from './slots.ts';
@@ -84,7 +84,7 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 	const tls = clientCertificates(options, hubs.some((hub) => hub.secure) || upstreams.some(isHttps));
 
 	const ids: string[] = [];
-	const connectors: Connector[] = [];
+	const tunnels: HubTunnels[] = [];
 	const clients: UpstreamClient[] = [];
 	const allSlots: Slots[] = [];
 	for (const [index, upstream] of upstreams.entries()) {
@@ -102,8 +102,9 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 			logger: ownLogger,
 		};
 		for (const hub of hubs) {
-			const connector = new Connector({
+			const toHub = new HubTunnels({
 				hub,
+				resolveInterval: options.resolveInterval,
 				token: options.token,
 				agentId,
 				info: told,
@@ -118,8 +119,8 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 				windows,
 				logger: ownLogger,
 			});
-			connectors.push(connector);
-			connector.start();
+			tunnels.push(toHub);
+			toHub.start();
 		}
 		ownLogger.info(
 			{ upstream: upstream.label, numWorker: options.numWorker, hubs: hubs.map((hub) => hub.label) },
@@ -129,22 +130,24 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 
 	const close = async () => {
 		tls.close();
-		for (const connector of connectors) connector.destroy();
+		for (const toHub of tunnels) toHub.destroy();
 		for (const client of clients) client.close();
 	};
 	return {
 		ids,
 		get connected() {
-			return connectors.filter((connector) => connector.connected).length;
+			return tunnels.reduce((sum, { connected }) => sum + connected, 0);
 		},
-		tunnels: connectors.length,
+		get tunnels() {
+			return tunnels.reduce((sum, { wanted }) => sum + wanted, 0);
+		},
 		get busy() {
 			return allSlots.reduce((sum, { capacity, free }) => sum + capacity - free, 0);
 		},
 		workers: allSlots.reduce((sum, { capacity }) => sum + capacity, 0),
 		reload: () => tls.reload(),
 		drain: async () => {
-			const drained = Promise.all(connectors.map((connector) => connector.drain()));
+			const drained = Promise.all(tunnels.map((toHub) => toHub.drain()));
 			if (!(await within(options.drainTimeout, drained))) {
 				logger.warn('the drain timeout has passed: requests under way are cut');
 			}

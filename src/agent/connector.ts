@@ -8,7 +8,7 @@ import { Backoff } from '../shared/backoff.ts';
 import { messageOf } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { HubAddress } from '../tunnel/address.ts';
-import { dialTunnel, type Transport } from '../tunnel/dial.ts';
+import { type DialedTunnel, dialTunnel, type Transport } from '../tunnel/dial.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { HandshakeError } from '../tunnel/handshake-error.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -31,7 +31,18 @@ export interface ConnectorOptions {
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
+	/** One of the addresses that the hub's name has; any of them if left out. */
+	readonly address?: string | undefined;
+	/** Hubs to which there are tunnels already: another address may lead to one of them. */
+	readonly knownHubs: () => readonly string[];
+	/** Whose handshake it is now. */
+	readonly inTurn: <T>(handshake: () => Promise<T>) => Promise<T>;
+	/** A tunnel is up, or lost. */
+	readonly changed: (connected: boolean) => void;
 }
+
+/** Milliseconds until an address that led to a known hub is asked again: a balancer may lead to another one. */
+const ASK_AGAIN = 60_000;
 
 export class Connector {
 	readonly #options: ConnectorOptions;
@@ -42,6 +53,13 @@ export class Connector {
 	#current: Tunnel | null = null;
 	#timer: NodeJS.Timeout | undefined;
 	#dialing = false;
+	/** Of the tunnel that is current, or being made. */
+	#hubId: string | undefined;
+	#address: string | undefined;
+	/** There is a tunnel to the same hub, by another address. */
+	#idle = false;
+	/** The hub has said that it hands over. */
+	#moving = false;
 	#whenEmpty: (() => void) | null = null;
 
 	constructor(options: ConnectorOptions) {
@@ -52,7 +70,30 @@ export class Connector {
 		return this.#current !== null;
 	}
 
+	/** Who the hub says that it is, at the other end of the tunnel. */
+	get hubId(): string | undefined {
+		return this.#hubId;
+	}
+
+	/** The address at the other end of the tunnel; none without a tunnel or behind a proxy. */
+	get connectedTo(): string | undefined {
+		return this.#current === null ? undefined : this.#address;
+	}
+
 	start(): void {
+		void this.#dial();
+	}
+
+	/** Asks again soon whether its address leads to a hub that is not known. */
+	wake(): void {
+		if (!this.#idle) return;
+		clearTimeout(this.#timer);
+		this.#timer = undefined;
+		this.#dialAfter(this.#backoff.next());
+	}
+
+	/** Makes another tunnel, and then drains the one that it has. */
+	move(): void {
 		void this.#dial();
 	}
 
@@ -82,31 +123,47 @@ export class Connector {
 		const { hub, logger } = this.#options;
 		try {
 			const secureContext = this.#options.secureContext();
-			const { socket, head, transport } = await dialTunnel({
+			const dialed = await dialTunnel({
 				...this.#options,
 				secureContext,
 				signal: this.#ending.signal,
+				inTurn: (handshake) => this.#options.inTurn(() => this.#identified(handshake)),
 			});
 			this.#dialing = false;
-			this.#join(socket, head, transport);
+			this.#idle = false;
+			this.#join(dialed);
 		} catch (error) {
 			this.#dialing = false;
 			if (this.#ending.signal.aborted) return;
+			if (error instanceof HandshakeError && error.kind === 'known') {
+				logger.debug({ hub: hub.label, address: this.#options.address }, 'another tunnel leads to the same hub');
+				this.#idle = this.#current === null;
+				if (this.#idle) this.#dialAfter(ASK_AGAIN);
+				return;
+			}
 			// Neither a token nor a key gets right by asking often.
 			const refused = error instanceof HandshakeError && (error.kind === 'unauthorized' || error.kind === 'impostor');
 			const hinted = error instanceof HandshakeError ? (error.retryAfterMs ?? 0) : 0;
 			const wait = refused ? this.#backoff.atCap() : Math.max(this.#backoff.next(), hinted);
 			logger[refused ? 'error' : 'warn'](
-				{ hub: hub.label, retryInMs: Math.round(wait) },
+				{ hub: hub.label, address: this.#options.address, retryInMs: Math.round(wait) },
 				`not connected: ${messageOf(error)}`,
 			);
 			this.#dialAfter(wait);
 		}
 	}
 
-	#join(socket: TunnelOptions['socket'], head: Buffer, transport: Transport): void {
+	/** Whoever has the next handshake is to know of this one. */
+	async #identified(handshake: () => Promise<DialedTunnel>): Promise<DialedTunnel> {
+		const dialed = await handshake();
+		this.#hubId = dialed.hubInfo.id;
+		return dialed;
+	}
+
+	#join({ socket, head, transport, address }: DialedTunnel): void {
 		const { hub, logger } = this.#options;
 		this.#backoff.connected();
+		const before = this.#current;
 		const tunnel: Tunnel = new Tunnel({
 			...this.#options,
 			socket,
@@ -116,7 +173,18 @@ export class Connector {
 		});
 		this.#tunnels.add(tunnel);
 		this.#current = tunnel;
-		logger.info({ hub: hub.label, transport }, 'connected');
+		this.#address = address;
+		logger.info({ hub: hub.label, address: this.#options.address, transport }, 'connected');
+		// A hub that hands over drains by itself, and serves what waits there.
+		if (before !== null && !this.#moving) before.drain();
+		this.#moving = false;
+		this.#options.changed(true);
+	}
+
+	#lost(): void {
+		this.#current = null;
+		this.#hubId = undefined;
+		this.#options.changed(false);
 	}
 
 	/** The hub takes this tunnel out of use, now or soon: another one is wanted before it has ended. */
@@ -126,11 +194,12 @@ export class Connector {
 		this.#backoff.disconnected();
 		if (reason === 'moving') {
 			// What waits at this hub is still served, so it stays the current one until there is another.
+			this.#moving = true;
 			logger.info({ hub: hub.label }, 'the hub hands over to another one');
 			this.#dialAfter(this.#backoff.next());
 			return;
 		}
-		this.#current = null;
+		this.#lost();
 		if (reason === 'replaced') {
 			logger.error(
 				{ hub: hub.label },
@@ -150,7 +219,7 @@ export class Connector {
 		this.#tunnels.delete(tunnel);
 		if (this.#tunnels.size === 0) this.#whenEmpty?.();
 		if (tunnel !== this.#current) return;
-		this.#current = null;
+		this.#lost();
 		this.#backoff.disconnected();
 		if (this.#ending.signal.aborted) return;
 		const wait = this.#backoff.next();

@@ -32,6 +32,8 @@ export interface AgentOptions {
 	readonly upstreamToken?: string | undefined;
 	readonly stateDir?: string | undefined;
 	readonly connectTimeout: number;
+	/** Between two lookups of a hub's name, which may lead to more than one hub; 0 for none, then there is one tunnel. */
+	readonly resolveInterval: number;
 	readonly firstByteTimeout: number;
 	readonly drainTimeout: number;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
@@ -46,6 +48,7 @@ export const AGENT_DEFAULTS: Omit<AgentOptions, 'token' | 'hubs' | 'upstreams'> 
 	reportHardware: true,
 	transport: 'auto',
 	connectTimeout: 10_000,
+	resolveInterval: 30_000,
 	firstByteTimeout: 600_000,
 	drainTimeout: 30_000,
 	heartbeat: { interval: 10_000, timeout: 5000 },

@@ -62,6 +62,9 @@ export const agent = z
 		upstreamTokenFile: path().optional().describe('A file with the token for the upstream.'),
 		stateDir: path().optional().describe('Folder where the agent keeps its id.'),
 		connectTimeout: duration(1).default(10_000).describe('How long connecting to an upstream may take.'),
+		resolveInterval: duration()
+			.default(30_000)
+			.describe("How often the hub's name is looked up: each hub behind it gets a tunnel. 0: one tunnel, never again."),
 		firstByteTimeout: duration(1)
 			.default(600_000)
 			.describe("From a request's start to the first byte of the upstream's response."),

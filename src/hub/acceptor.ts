@@ -1,4 +1,5 @@
 /** Agents' handshakes: who may join, and what happens to the tunnel that the same agent had before. */
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Revocations } from '../auth/revocations.ts';
@@ -12,13 +13,14 @@ import { peerCertificate } from '../tls/peer-certificate.ts';
 import {
 	acceptUpgrade,
 	asksForWebSocket,
+	knowsHub,
 	readTunnelRequest,
 	refuseUpgrade,
 	tuneTunnelSocket,
 } from '../tunnel/handshake.ts';
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
-import { type AgentIdentity, AgentLink } from './agent-link.ts';
+import { type AgentIdentity, AgentLink, keyOf } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { peerOf } from './peer.ts';
 import type { Statistics } from './statistics.ts';
@@ -50,6 +52,8 @@ export class Acceptor {
 	readonly #leaving = new Set<AgentLink>();
 	readonly #windows = new WindowBudget(PROCESS_WINDOWS);
 	readonly #refusals = new LogGate();
+	/** By it an agent knows that two addresses lead to the same hub. */
+	readonly #hubId = randomBytes(8).toString('hex');
 	draining = false;
 	#whenEmpty: (() => void) | null = null;
 
@@ -92,7 +96,8 @@ export class Acceptor {
 			if (this.draining) throw new SlimeError('draining');
 			// In the same turn as it joins: what is revoked later finds its tunnel.
 			if (this.#isRevoked(identity)) throw new SlimeError('unauthorized', REVOKED);
-			const fields = { 'Slime-Hub-Version': version };
+			if (knowsHub(req, this.#hubId) && this.#links.has(keyOf(identity))) throw new SlimeError('already_connected');
+			const fields = { 'Slime-Hub-Version': version, 'Slime-Hub-Id': this.#hubId };
 			if (asksForWebSocket(req)) {
 				tuneTunnelSocket(socket);
 				acceptWebSocket(req, socket, head, fields, (duplex) => this.#join(identity, duplex, NOTHING));
@@ -103,7 +108,7 @@ export class Acceptor {
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
 			this.#options.statistics.handshakeRefused(told.code);
-			const leftOut = this.#refusals.pass();
+			const leftOut = told.code === 'already_connected' ? null : this.#refusals.pass();
 			if (leftOut !== null) this.#options.logger.warn({ address, reason: messageOf(error), leftOut }, 'agent refused');
 			refuseUpgrade(socket, told);
 		}

@@ -38,6 +38,11 @@ export interface AgentIdentity {
 	readonly address: string;
 }
 
+/** Two tokens may use the same agent id: they are two agents. */
+export function keyOf({ tokenId, agentId }: Pick<AgentIdentity, 'tokenId' | 'agentId'>): string {
+	return `${tokenId}/${agentId}`;
+}
+
 /** Whatever wants to act once all frames of one read have been told. */
 export interface ReadListener {
 	readDone(): void;
@@ -59,7 +64,7 @@ export interface AgentLinkOptions {
 
 export class AgentLink implements Member, SessionHandler {
 	readonly identity: AgentIdentity;
-	/** Token id and agent id: two tokens may use the same agent id, they are two agents. */
+	/** See keyOf. */
 	readonly key: string;
 	readonly session: Session;
 	/** It has said how many workers it has. */
@@ -89,7 +94,7 @@ export class AgentLink implements Member, SessionHandler {
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
 		this.identity = identity;
-		this.key = `${identity.tokenId}/${identity.agentId}`;
+		this.key = keyOf(identity);
 		this.#log = options.logger;
 		this.#left = options.left;
 		this.#statistics = options.statistics;

@@ -32,6 +32,7 @@ export const ERRORS = {
 	not_found: row(404, REQUEST, 'There is nothing at this path.'),
 	method_not_allowed: row(405, REQUEST, 'This method is not served.'),
 	request_timeout: row(408, REQUEST, 'The request headers took too long to arrive.'),
+	already_connected: row(409, REQUEST, 'This agent has a tunnel to this hub.'),
 	headers_too_large: row(431, REQUEST, 'The request headers are too large.'),
 	rate_limited: row(429, 'rate_limit_error', 'Too many requests for this key.', true),
 	key_busy: row(429, 'rate_limit_error', 'This key has too many requests in progress.', true),

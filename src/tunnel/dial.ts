@@ -9,7 +9,9 @@ import { egressProxy } from './egress-proxy.ts';
 import {
 	type AgentInfo,
 	HandshakeField,
+	isHubId,
 	isTokenText,
+	MAX_KNOWN_HUBS,
 	TUNNEL_PATH,
 	TUNNEL_PROTOCOL,
 	tuneTunnelSocket,
@@ -35,6 +37,12 @@ export interface DialOptions {
 	/** Milliseconds for everything up to the 101. */
 	readonly connectTimeout: number;
 	readonly signal?: AbortSignal | undefined;
+	/** One of the addresses of the hub's name, to connect to that one; not through a proxy. */
+	readonly address?: string | undefined;
+	/** Ids of hubs to which this agent has a tunnel: one of them refuses another. */
+	readonly knownHubs?: (() => readonly string[]) | undefined;
+	/** Runs the handshake, once there is a connection, when it may. */
+	readonly inTurn?: ((handshake: () => Promise<DialedTunnel>) => Promise<DialedTunnel>) | undefined;
 	/** Where egress proxies are looked up. */
 	readonly env?: NodeJS.ProcessEnv | undefined;
 }
@@ -43,6 +51,8 @@ export type Transport = 'upgrade' | 'websocket' | 'auto';
 
 export interface HubInfo {
 	readonly version?: string | undefined;
+	/** Another one each time that a hub is started. */
+	readonly id?: string | undefined;
 }
 
 export interface DialedTunnel {
@@ -52,6 +62,8 @@ export interface DialedTunnel {
 	/** HTTP/2 that came along with the 101. */
 	readonly head: Buffer;
 	readonly hubInfo: HubInfo;
+	/** At the other end of the connection; none behind a proxy. */
+	readonly address: string | undefined;
 }
 
 /** @throws HandshakeError; the signal's reason if it was aborted */
@@ -68,16 +80,26 @@ export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
 	signal?.addEventListener('abort', stop, { once: true });
 	try {
 		const headers = requestHeaders(options);
+		const { inTurn = (handshake) => handshake() } = options;
 		const proxy = proxyFor(hub, options.env ?? process.env);
 		const who = `hub ${hub.label}`;
 		const { secureContext, serverName, pins, transport = 'auto' } = options;
 		const open = async () => {
-			const socket = await openConnection({ to: hub, who, proxy, secureContext, serverName, pins }, attempt);
+			const { address } = options;
+			const socket = await openConnection({ to: hub, who, proxy, address, secureContext, serverName, pins }, attempt);
 			attempt.busyWith = `waiting for an answer of ${who}`;
 			return socket;
 		};
-		const upgrade = async () => shakeHands(await open(), options, headers, attempt.signal);
-		const asWebSocket = async () => shakeHandsAsWebSocket(await open(), options, headers, attempt.signal);
+		const shake = async (hands: typeof shakeHands) => {
+			const socket = await open();
+			const address = proxy ? undefined : socket.remoteAddress?.replace(/^::ffff:(?=\d+\.)/, '');
+			return inTurn(async () => {
+				const known = knownField(options.knownHubs?.() ?? []);
+				return { ...(await hands(socket, options, { ...headers, ...known }, attempt.signal)), address };
+			});
+		};
+		const upgrade = () => shake(shakeHands);
+		const asWebSocket = () => shake(shakeHandsAsWebSocket);
 		if (transport === 'upgrade') return await upgrade();
 		if (transport === 'websocket') return await asWebSocket();
 		return await upgrade().catch((first) => {
@@ -112,6 +134,10 @@ function requestHeaders({ hub, token, agentId, info }: DialOptions): Record<stri
 	};
 }
 
+function knownField(ids: readonly string[]): Record<string, string> {
+	return ids.length === 0 ? {} : { [HandshakeField.KNOWN_HUBS]: ids.slice(0, MAX_KNOWN_HUBS).join(',') };
+}
+
 function proxyFor(hub: HubAddress, env: NodeJS.ProcessEnv): HttpAddress | undefined {
 	try {
 		return egressProxy(hub, env);
@@ -120,12 +146,14 @@ function proxyFor(hub: HubAddress, env: NodeJS.ProcessEnv): HttpAddress | undefi
 	}
 }
 
+type ShakenHands = Omit<DialedTunnel, 'address'>;
+
 async function shakeHands(
 	socket: Socket,
 	{ hub, token }: DialOptions,
 	headers: Record<string, string>,
 	signal: AbortSignal,
-): Promise<DialedTunnel> {
+): Promise<ShakenHands> {
 	const shown = socket instanceof TLSSocket && Object.keys(socket.getCertificate() ?? {}).length > 0;
 	try {
 		const request = { method: 'GET', path: `${hub.path}${TUNNEL_PATH}`, headers } as const;
@@ -139,9 +167,7 @@ async function shakeHands(
 			throw new HandshakeError('protocol', `hub ${hub.label} switched to another protocol than ${TUNNEL_PROTOCOL}`);
 		}
 		tuneTunnelSocket(socket);
-		const version = response.headers[HandshakeField.HUB_VERSION];
-		const hubInfo = { version: typeof version === 'string' ? version : undefined };
-		return { socket, transport: 'upgrade', head: answer.head, hubInfo };
+		return { socket, transport: 'upgrade', head: answer.head, hubInfo: hubInfoOf(response) };
 	} catch (error) {
 		abandon(socket);
 		if (error instanceof HandshakeError || signal.aborted) throw error;
@@ -165,20 +191,27 @@ async function shakeHandsAsWebSocket(
 	{ hub, token }: DialOptions,
 	headers: Record<string, string>,
 	signal: AbortSignal,
-): Promise<DialedTunnel> {
+): Promise<ShakenHands> {
 	const { Connection: _connection, Upgrade: _upgrade, ...rest } = headers;
 	try {
 		const answer = await dialWebSocket(socket, `${hub.path}${TUNNEL_PATH}`, rest, signal);
 		const { response } = answer;
 		if (answer.opened === null) throw refusal(hub, response, slimeMessage(answer.body, [token, hub.basic]));
 		tuneTunnelSocket(socket);
-		const version = response.headers[HandshakeField.HUB_VERSION];
-		const hubInfo = { version: typeof version === 'string' ? version : undefined };
-		return { socket: answer.opened, transport: 'websocket', head: Buffer.alloc(0), hubInfo };
+		return { socket: answer.opened, transport: 'websocket', head: Buffer.alloc(0), hubInfo: hubInfoOf(response) };
 	} catch (error) {
 		abandon(socket);
 		throw error instanceof HandshakeError || signal.aborted ? error : answerError(`hub ${hub.label}`, error);
 	}
+}
+
+function hubInfoOf({ headers }: IncomingMessage): HubInfo {
+	const version = headers[HandshakeField.HUB_VERSION];
+	const id = headers[HandshakeField.HUB_ID];
+	return {
+		version: typeof version === 'string' ? version : undefined,
+		id: typeof id === 'string' && isHubId(id) ? id : undefined,
+	};
 }
 
 /** An answer that is not a 101: from the hub, from a proxy before it, or from something else altogether. */
@@ -191,6 +224,7 @@ function refusal(
 	const details: HandshakeErrorDetails = { status, retryAfterMs: retryAfter(headers['retry-after']), fromHub };
 	const say = (kind: HandshakeFault, what: string) =>
 		new HandshakeError(kind, `hub ${hub.label} answered ${status}: ${what}`, details);
+	if (headers[HandshakeField.ERROR] === 'already_connected') return say('known', 'there is a tunnel to this hub');
 	// A hub knows best what it does not like, and its sentences are written for whoever runs the agent.
 	if (fromHub && message !== undefined) return say(status === 401 ? 'unauthorized' : 'refused', message);
 	if (status === 401) {

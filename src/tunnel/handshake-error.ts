@@ -2,9 +2,9 @@
 
 /**
  * `unauthorized`: the token, or the credentials for a proxy, are not accepted. `impostor`: what answered has not the key that was pinned.
- * `refused`: the hub, or something before it, answered no. `unreachable`: no answer. `protocol`: what answered is not a hub.
+ * `known`: this agent has a tunnel to the hub. `refused`: the hub, or something before it, answered no. `unreachable`: no answer. `protocol`: what answered is not a hub.
  */
-export type HandshakeFault = 'unauthorized' | 'impostor' | 'refused' | 'unreachable' | 'protocol';
+export type HandshakeFault = 'unauthorized' | 'impostor' | 'known' | 'refused' | 'unreachable' | 'protocol';
 
 export interface HandshakeErrorDetails extends ErrorOptions {
 	/** Of the hub's answer, if there was one. */

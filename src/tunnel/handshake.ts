@@ -13,7 +13,9 @@ export const HandshakeField = {
 	TOKEN: 'slime-agent-token',
 	AGENT_ID: 'slime-agent-id',
 	AGENT_INFO: 'slime-agent-info',
+	KNOWN_HUBS: 'slime-known-hubs',
 	HUB_VERSION: 'slime-hub-version',
+	HUB_ID: 'slime-hub-id',
 	ERROR: 'slime-error',
 } as const;
 
@@ -38,6 +40,18 @@ export interface TunnelRequest {
 	readonly token: string;
 	readonly agentId: string;
 	readonly info: AgentInfo;
+}
+
+/** Hubs of which an agent says that it has tunnels to them. */
+export const MAX_KNOWN_HUBS = 64;
+
+export function isHubId(text: string): boolean {
+	return /^[A-Za-z0-9._-]{1,64}$/.test(text);
+}
+
+/** Whether the agent says that it has a tunnel to this hub, by another of the addresses that it was given. */
+export function knowsHub(req: IncomingMessage, hubId: string): boolean {
+	return lists(single(req.headers[HandshakeField.KNOWN_HUBS]), hubId.toLowerCase());
 }
 
 export function isAgentId(text: string): boolean {

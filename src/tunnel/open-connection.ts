@@ -19,6 +19,8 @@ export interface ConnectionTarget {
 	/** Names it in errors: `hub https://hub.example`. */
 	readonly who: string;
 	readonly proxy?: HttpAddress | undefined;
+	/** Without a proxy: one of the addresses of the target's name, to connect to that one. */
+	readonly address?: string | undefined;
 	/** For TLS to the target and to the proxy. */
 	readonly secureContext?: tls.SecureContext | undefined;
 	/** For TLS to the target: the name that is asked for, and that its certificate must be for; that of `to` if left out. */
@@ -34,10 +36,10 @@ const NEXT_ADDRESS_AFTER = 1000;
 
 /** @throws HandshakeError; the signal's reason */
 export async function openConnection(target: ConnectionTarget, attempt: Attempt): Promise<net.Socket> {
-	const { to, who, proxy, secureContext, serverName, pins } = target;
+	const { to, who, proxy, address, secureContext, serverName, pins } = target;
 	const identity = { name: serverName ?? to.host, pins };
 	if (!proxy) {
-		const socket = await openTcp(to, who, attempt);
+		const socket = await openTcp({ host: address ?? to.host, port: to.port }, who, attempt);
 		return to.scheme === 'https' ? startTls(socket, identity, who, secureContext, attempt) : socket;
 	}
 	const proxyName = `proxy ${proxy.label}`;
@@ -54,7 +56,7 @@ interface ServerIdentity {
 	readonly pins?: readonly string[] | undefined;
 }
 
-async function openTcp(to: HttpAddress, who: string, attempt: Attempt): Promise<net.Socket> {
+async function openTcp(to: Pick<HttpAddress, 'host' | 'port'>, who: string, attempt: Attempt): Promise<net.Socket> {
 	attempt.busyWith = `connecting to ${who}`;
 	attempt.signal.throwIfAborted();
 	const socket = net.connect({

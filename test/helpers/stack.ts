@@ -158,9 +158,13 @@ export function answering(bytes: string, then?: (socket: Socket) => void): (sock
 	};
 }
 
-export async function listenOn(context: TestContext, server: TcpServer, at: string | 0 = 0): Promise<number> {
-	if (at === 0) server.listen(0, '127.0.0.1');
-	else server.listen(at);
+/** @param at the path of a socket, or where else than at a free port */
+export async function listenOn(
+	context: TestContext,
+	server: TcpServer,
+	at: string | { readonly host: string; readonly port: number } = { host: '127.0.0.1', port: 0 },
+): Promise<number> {
+	server.listen(at);
 	await once(server, 'listening');
 	context.after(() => void server.close());
 	return (server.address() as AddressInfo).port;
@@ -240,11 +244,13 @@ export interface Asking {
 	readonly headers?: OutgoingHttpHeaders;
 	readonly body?: string | Buffer;
 	readonly signal?: AbortSignal;
+	readonly host?: string;
 }
 
 /** One request on a connection of its own, read to its end or cut. */
-export async function ask(port: number, path = '/', { method, headers, body, signal }: Asking = {}): Promise<Answer> {
-	const req = request({ host: '127.0.0.1', port, path, method, headers, agent: false, signal });
+export async function ask(port: number, path = '/', asking: Asking = {}): Promise<Answer> {
+	const { method, headers, body, signal, host = '127.0.0.1' } = asking;
+	const req = request({ host, port, path, method, headers, agent: false, signal });
 	req.end(body);
 	const [res] = (await once(req, 'response')) as [IncomingMessage];
 	// The answer may come before all of the body was taken.

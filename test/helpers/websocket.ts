@@ -41,7 +41,7 @@ export async function webSocketService(
 		else opened.push(socket);
 	});
 	server.on('connection', (socket: Socket) => context.after(() => socket.destroy()));
-	const port = await listenOn(context, server, at);
+	const port = await listenOn(context, server, at === 0 ? undefined : at);
 	return {
 		address: at === 0 ? `127.0.0.1:${port}` : `unix:${at}`,
 		port,

@@ -1,11 +1,11 @@
 /** Tunnels that freeze, fall half open, or are only slow: the first two are noticed by both ends in time, the last is left alone. */
 import assert from 'node:assert/strict';
-import dns from 'node:dns';
 import { test } from 'node:test';
 import { createAgent } from '../../src/index.ts';
 import { assertNoErrors, scene } from '../helpers/fault-scene.ts';
 import { anyPlan, drive, type Plan } from '../helpers/ledger-apps.ts';
 import { ledgerUpstream } from '../helpers/ledger-upstream.ts';
+import { fakeName } from '../helpers/names.ts';
 import { eventually, token } from '../helpers/stack.ts';
 
 const SHORT = { interval: 200, timeout: 1000 };
@@ -140,23 +140,7 @@ test('a hub that cannot be reached for a while is found again, whether its addre
 });
 
 test('an agent whose hub has a name that cannot be looked up for a while finds the hub when it can', async (context) => {
-	const { lookup } = dns;
-	let known = false;
-	let asked = 0;
-	const resolver = (name: string, ...rest: unknown[]) => {
-		const found = rest.at(-1) as (...result: unknown[]) => void;
-		const all = rest.length > 1 && (rest[0] as { all?: boolean }).all;
-		if (name !== 'hub.test') return lookup(name, ...(rest as [never, never]));
-		asked++;
-		const failure = Object.assign(new Error(`getaddrinfo EAI_AGAIN ${name}`), {
-			code: 'EAI_AGAIN',
-			syscall: 'getaddrinfo',
-		});
-		setImmediate(() =>
-			known ? found(null, all ? [{ address: '127.0.0.1', family: 4 }] : '127.0.0.1', 4) : found(failure),
-		);
-	};
-	context.mock.method(dns, 'lookup', resolver as never);
+	const name = fakeName(context, 'hub.test');
 	const { hub, port, log, apps, settle, ledger } = await scene(context, { upstreams: [] });
 	const service = await ledgerUpstream(context, ledger);
 	const agent = await createAgent({
@@ -169,9 +153,9 @@ test('an agent whose hub has a name that cannot be looked up for a while finds t
 	});
 	context.after(() => agent.close());
 	const waiting = apps.request({ ...EVENTS, down: 1000 });
-	await eventually('it asked more than once', () => asked > 1 && log.has('not connected: '));
+	await eventually('it asked more than once', () => name.asked > 1 && log.has('not connected: '));
 	assert.equal(hub.agents, 0);
-	known = true;
+	name.addresses = ['127.0.0.1'];
 	assert.equal(await waiting, 'whole');
 	await settle();
 });

@@ -69,6 +69,7 @@ test('the defaults are those of the documentation', async (t) => {
 		reportHardware: true,
 		transport: 'auto',
 		connectTimeout: 10_000,
+		resolveInterval: 30_000,
 		firstByteTimeout: 600_000,
 		drainTimeout: 30_000,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
