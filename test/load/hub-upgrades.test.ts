@@ -1,8 +1,7 @@
 /** Hubs on a socket that they were passed: one is restarted, or another takes over, under load, and no app sees an error. */
 import assert from 'node:assert/strict';
-import { Agent as HttpAgent, type RequestOptions, request } from 'node:http';
-import { connect } from 'node:http2';
 import { type TestContext, test } from 'node:test';
+import { APPS, AppLoad } from '../helpers/app-load.ts';
 import type { CliProcess } from '../helpers/cli.ts';
 import { joined } from '../helpers/hub-process.ts';
 import { PassedSocket } from '../helpers/passed-socket.ts';
@@ -17,86 +16,9 @@ import {
 	WAITS,
 } from '../helpers/stack.ts';
 
-const WORKERS = 8;
+/** Nobody has to wait, unless for an agent. */
+const WORKERS = APPS + 2;
 const LIMIT = { timeout: 60_000 };
-
-/** Apps of every kind that ask one request after the other until they are told to stop. None of their requests asks to wait. */
-class Load {
-	served = 0;
-	readonly failures: string[] = [];
-	readonly #apps: Promise<void>[] = [];
-	#going = true;
-
-	constructor(context: TestContext, port: number) {
-		const keepAlive = new HttpAgent({ keepAlive: true });
-		context.after(() => keepAlive.destroy());
-		const kinds = [() => http1(port, false), () => http1(port, keepAlive), http2(context, port)];
-		// Fewer than there are workers: nobody has to wait, unless for an agent.
-		for (const kind of kinds) this.#apps.push(this.#app(kind), this.#app(kind));
-	}
-
-	async #app(kind: () => Promise<string>): Promise<void> {
-		while (this.#going) {
-			const answer = await kind().catch(String);
-			if (answer === '200 partrest') this.served++;
-			else this.failures.push(answer);
-		}
-	}
-
-	async more(than: number): Promise<void> {
-		const { served } = this;
-		await eventually(`more are served: ${this.failures}`, () => this.served > served + than);
-	}
-
-	async stop(): Promise<void> {
-		this.#going = false;
-		await Promise.all(this.#apps);
-	}
-}
-
-function http1(port: number, agent: RequestOptions['agent']): Promise<string> {
-	return new Promise((resolve, reject) => {
-		const req = request({ host: '127.0.0.1', port, agent, method: 'POST' }, (res) => {
-			let body = '';
-			res.setEncoding('utf8').on('data', (text) => {
-				body += text;
-			});
-			res.on('error', reject);
-			res.on('end', () => resolve(`${res.statusCode} ${body}`));
-		});
-		req.on('error', reject);
-		req.end('a body');
-	});
-}
-
-/** One connection as long as it may be used, then the next. */
-function http2(context: TestContext, port: number): () => Promise<string> {
-	const open = () => {
-		const session = connect(`http://127.0.0.1:${port}`);
-		session.on('error', () => undefined);
-		return session;
-	};
-	let session = open();
-	context.after(() => session.destroy());
-	return () => {
-		// A GOAWAY closes it, as far as Node is concerned, while its streams go on.
-		if (session.closed || session.destroyed) session = open();
-		return new Promise((resolve, reject) => {
-			const stream = session.request({ ':method': 'POST' });
-			let status: unknown;
-			let body = '';
-			stream.on('response', (headers) => {
-				status = headers[':status'];
-			});
-			stream.setEncoding('utf8').on('data', (text) => {
-				body += text;
-			});
-			stream.on('error', reject);
-			stream.on('end', () => resolve(`${status} ${body}`));
-			stream.end('a body');
-		});
-	};
-}
 
 async function stopped({ exit }: CliProcess): Promise<void> {
 	const { code, stdout, stderr } = await exit;
@@ -129,7 +51,7 @@ test(
 		const one = await service(t, new Arrivals());
 		const before = await socket.startHub();
 		const { log } = await joined(t, socket.port, [one.address], { numWorker: WORKERS });
-		const load = new Load(t, socket.port);
+		const load = new AppLoad(t, socket.port);
 		await load.more(50);
 		before.child.kill('SIGTERM');
 		await stopped(before);
@@ -152,7 +74,7 @@ test('a second hub takes over at once, under load, while a response of the first
 	const one = await service(t, held);
 	const first = await socket.startHub();
 	const { log } = await joined(t, socket.port, [one.address], { numWorker: WORKERS });
-	const load = new Load(t, socket.port);
+	const load = new AppLoad(t, socket.port);
 	await load.more(50);
 	const client = await RawClient.open(t, socket.port);
 	client.send('GET /held HTTP/1.1\r\nHost: a\r\n\r\n');
