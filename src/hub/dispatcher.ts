@@ -4,44 +4,21 @@
  * waits for a slot that it could have, unless `concurrent` is reached.
  */
 import { Affinity, Profile, Slots } from './choice.ts';
+import { Decisions } from './decisions.ts';
 import { DrainRate } from './drain-rate.ts';
 import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
 import { HeldLease, type Lease, type Outcome } from './lease.ts';
+import type { DispatcherStats, Member, Membership } from './membership.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
 import { Standing, type StandingOptions } from './standing.ts';
 import { TimeLimits } from './time-limits.ts';
 
-export type { Lease, Outcome, Place, Refusal, Waiter, Wanted };
+export type { DispatcherStats, Lease, Member, Membership, Outcome, Place, Refusal, Waiter, Wanted };
 
 /** The longest that a Node timer can take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 /** How often those who wait are looked at for their age, in milliseconds. */
 const AGING_INTERVAL = 1000;
-
-/** What the dispatcher must know of an agent. */
-export interface Member {
-	/** Token id and agent id: the same again when the agent comes back. */
-	readonly key: string;
-	readonly scopes: readonly string[];
-	readonly scopePaths: readonly string[];
-}
-
-/** An agent's side of the dispatcher. */
-export interface Membership {
-	/** 0 until the agent told it. */
-	readonly limit: number;
-	readonly leased: number;
-	/** Its upstream failed again and again: others are preferred to it. */
-	readonly aside: boolean;
-	/** The agent's SETTINGS_MAX_CONCURRENT_STREAMS: 0 is paused; it may be below what is leased. */
-	setLimit(limit: number): void;
-	/** No new leases; those that exist stay. */
-	drain(): void;
-	/** Leases again, within its limit, of one that drains and has not left. */
-	resume(): void;
-	/** Gone; leases that exist may still be released. */
-	leave(): void;
-}
 
 export interface WaitOptions {
 	/** RFC 9218, an integer from 0 to 7: 0 goes first, 3 is the default. */
@@ -60,16 +37,6 @@ export interface Ticket {
 	readonly position: number;
 	/** Does not want to be told any more; gives a lease back that it has not been told of. Any number of times. */
 	leave(): void;
-}
-
-export interface DispatcherStats {
-	/** Connected and not draining. */
-	readonly members: number;
-	/** The limits of those. */
-	readonly slots: number;
-	/** By all requests, also those at agents that drain or left. */
-	readonly leased: number;
-	readonly waiting: number;
 }
 
 export class Dispatcher<M extends Member> {
@@ -98,9 +65,7 @@ export class Dispatcher<M extends Member> {
 	});
 	/** Profiles with a free slot and somebody waiting: none, unless `concurrent` is reached. */
 	readonly #contested = new Set<Profile<M>>();
-	/** Whose fate is decided and still to be told, in order. */
-	readonly #decided: Entry<M>[] = [];
-	#telling = false;
+	readonly #decisions = new Decisions<M>();
 	/** Waiting for agents that are not there. */
 	#unserved = 0;
 
@@ -199,7 +164,7 @@ export class Dispatcher<M extends Member> {
 		this.#enqueue(entry);
 		entry.position = this.#queue.length;
 		this.#match();
-		if (entry.decision !== undefined) this.#tellLater();
+		if (entry.decision !== undefined) this.#decisions.tellLater();
 		return entry;
 	}
 
@@ -224,8 +189,8 @@ export class Dispatcher<M extends Member> {
 	refuseAll(code: Refusal): void {
 		const entries = [...this.#queue.lines()].flatMap((line) => [...line]);
 		for (const entry of entries) this.#dequeue(entry);
-		for (const entry of entries) this.#decide(entry, code);
-		this.#tell();
+		for (const entry of entries) this.#decisions.add(entry, code);
+		this.#decisions.tell();
 	}
 
 	#profileOf(member: M): Profile<M> {
@@ -301,7 +266,7 @@ export class Dispatcher<M extends Member> {
 	#offer(slots: Slots<M>): void {
 		this.#update(slots);
 		this.#match();
-		this.#tell();
+		this.#decisions.tell();
 	}
 
 	#choose(profiles: ReadonlySet<Profile<M>>, wanted: Wanted, exclude?: ReadonlySet<M>): Slots<M> | undefined {
@@ -351,7 +316,7 @@ export class Dispatcher<M extends Member> {
 			const slots = this.#choose(this.#eligibility.profiles(scope, patterns), entry.wanted);
 			if (slots === undefined) return;
 			this.#dequeue(entry, true);
-			this.#decide(entry, this.#lease(slots, entry.wanted, entry.place));
+			this.#decisions.add(entry, this.#lease(slots, entry.wanted, entry.place));
 		}
 	}
 
@@ -365,40 +330,6 @@ export class Dispatcher<M extends Member> {
 			}
 		}
 		return next;
-	}
-
-	/**
-	 * A waiter that is told may call anything here. What that decides is told in a later turn of the event loop, so that
-	 * one which fails at once and waits again, and again, holds up nothing.
-	 */
-	#tell(): void {
-		const due = this.#decided.length;
-		if (this.#telling || due === 0) return;
-		let told = 0;
-		this.#telling = true;
-		try {
-			while (told < due) {
-				const entry = this.#decided[told++];
-				const decision = entry?.decision;
-				if (entry === undefined || decision === undefined) continue; // it left meanwhile
-				entry.decision = undefined;
-				if (typeof decision === 'string') entry.waiter.refused(decision);
-				else entry.waiter.granted(decision);
-			}
-		} finally {
-			this.#telling = false;
-			this.#decided.splice(0, told);
-			if (this.#decided.length > 0) this.#tellLater();
-		}
-	}
-
-	#decide(entry: Entry<M>, decision: Lease<M> | Refusal): void {
-		entry.decision = decision;
-		this.#decided.push(entry);
-	}
-
-	#tellLater(): void {
-		setImmediate(() => this.#tell());
 	}
 
 	#enqueue(entry: Entry<M>): void {
@@ -445,8 +376,8 @@ export class Dispatcher<M extends Member> {
 
 	#refuse(entry: Entry<M>, code: Refusal): void {
 		this.#dequeue(entry);
-		this.#decide(entry, code);
-		this.#tell();
+		this.#decisions.add(entry, code);
+		this.#decisions.tell();
 	}
 
 	readonly #left = (entry: Entry<M>): void => {
