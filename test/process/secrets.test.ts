@@ -52,7 +52,15 @@ test('no secret is in any byte that the processes print or serve', async (t) => 
 	for (const word of ['"connected"', '"request failed"', '"level":"debug"']) {
 		assert.ok(captured.of('agents').includes(word), `${word} in the agents' log`);
 	}
-	for (const word of [' 200 OK', ' 401 Unauthorized', ' 502 Bad Gateway', ' 503 ', ' 400 Bad Request']) {
+	for (const word of [
+		' 200 OK',
+		' 401 Unauthorized',
+		' 403 Forbidden',
+		' 429 Too Many Requests',
+		' 502 Bad Gateway',
+		' 503 ',
+		' 400 Bad Request',
+	]) {
 		assert.ok(captured.of('apps').includes(word), `${word} for apps`);
 	}
 	for (const word of ['slime_hub_requests_total{', '"recent', '"tokenId"', '"hardware"', '"outcome":"cut"']) {
@@ -106,6 +114,8 @@ class Site {
 			previousSecret: newSecret(),
 			appPassword: newSecret(ODD),
 			wrongPassword: newSecret(ODD),
+			key: newSecret(ODD),
+			keyOfFile: newSecret(ODD),
 			adminToken: newSecret(ODD),
 			wrongAdminToken: newSecret(ODD),
 			hubPassword: newSecret(),
@@ -151,6 +161,14 @@ class Site {
   adminPort: 0
   stateDir: ${join(this.#dir, 'state')}
   queue: {timeout: 1s}
+  accessLog: {sample: 1, errors: true}
+  keys:
+    - {name: team-a, key: '${secrets.key}', scopes: [ok]}
+    - {name: team-b, keyFile: ${await this.#file(
+			'key',
+			`${secrets.keyOfFile}
+`,
+		)}, rate: 1/1h}
 log: {level: trace}
 `,
 		);
@@ -244,7 +262,7 @@ log: {level: trace}
 	}
 
 	async traffic(): Promise<void> {
-		const { appPassword, wrongPassword, query, cookie, body, credentials } = this.secrets;
+		const { appPassword, wrongPassword, key, keyOfFile, query, cookie, body, credentials } = this.secrets;
 		const password = { 'Slime-App-Password': appPassword };
 		const personal = { Cookie: `session=${cookie}`, Authorization: `Bearer ${credentials}` };
 		const scope = (name: string) => ({ 'Slime-Scope': name });
@@ -259,6 +277,10 @@ log: {level: trace}
 			this.#ask('/nobody', { ...password, ...scope('nobody'), 'Slime-Block': '1', 'Slime-Queue-Timeout': '0.1' }, body),
 			this.#ask(`/ok?key=${query}`, { 'Slime-App-Password': wrongPassword, ...personal }),
 			this.#ask('/ok', { Authorization: `Bearer ${wrongPassword}` }),
+			this.#ask('/ok', { Authorization: `Bearer ${key}`, ...scope('ok') }),
+			this.#ask('/down', { 'Slime-App-Password': key, ...scope('down') }),
+			this.#ask('/ok', { 'Slime-App-Password': keyOfFile, ...scope('ok') }),
+			this.#ask('/ok', { 'Slime-App-Password': keyOfFile, ...scope('ok') }),
 			this.#ask('/ok', { ...password, 'Content-Length': 'many' }),
 			this.#ask('/ok', { ...password, 'Slime-Queue-Timeout': `${credentials}` }),
 			this.#ask('/.slime/other', password),
@@ -323,6 +345,7 @@ log: {level: trace}
   adminToken: "two words ${mistaken}"
   appPassword: " ${mistaken}"
   appPasswort: "${mistaken}"
+  keys: [{name: a, key: "two words ${mistaken}"}, {name: "${mistaken}\n", key: x}, "${mistaken}"]
 `,
 			`hub: {secret: "${mistaken}`,
 		];
