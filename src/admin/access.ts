@@ -36,6 +36,11 @@ export class AdminAccess {
 		return this.#expected === undefined && (this.#address === null || !isLoopback(this.#address));
 	}
 
+	/** What those who are let in are: whoever has the token, or any program on this machine. */
+	get by(): 'token' | 'local' {
+		return this.#expected === undefined ? 'local' : 'token';
+	}
+
 	/** @throws SlimeError `unauthorized` or `forbidden` */
 	check({ headers, socket }: IncomingMessage): void {
 		const { host, origin, authorization } = headers;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { SlimeError } from '../shared/errors.ts';
 import { LOG_LEVELS, type LogLevel } from '../shared/logger.ts';
+import { setTarget } from './action.ts';
 import { answerJson } from './answers.ts';
 import type { RecentRequest, RequestList } from './requests.ts';
 import type { Route } from './router.ts';
@@ -136,7 +137,9 @@ async function readJson(req: IncomingMessage): Promise<unknown> {
 	}
 	if (length > MAX_BODY) throw new SlimeError('bad_request', `The body is larger than ${MAX_BODY / 1024} KiB.`);
 	try {
-		return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+		const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+		setTarget(req, body);
+		return body;
 	} catch (cause) {
 		throw new SlimeError('bad_request', 'The body is not JSON.', { cause });
 	}

@@ -1,8 +1,11 @@
 /** Which handler answers which request of the admin listener: a table of methods and paths, each behind the guard or open. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AuditLog } from '../shared/audit-log.ts';
+import { bounded } from '../shared/bounded.ts';
 import { SlimeError, UsageError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { AdminAccess } from './access.ts';
+import { isAudited, targetOf } from './action.ts';
 import { answerError } from './answers.ts';
 
 export interface Route {
@@ -19,11 +22,13 @@ export interface Route {
 export class Router {
 	readonly #byPath = new Map<string, Route[]>();
 	readonly #access: AdminAccess;
+	readonly #audit: AuditLog | null;
 	readonly #logger: Logger;
 
-	constructor(routes: readonly Route[], access: AdminAccess, logger: Logger) {
+	constructor(routes: readonly Route[], access: AdminAccess, audit: AuditLog | null, logger: Logger) {
 		for (const route of routes) this.#byPath.set(route.path, [...(this.#byPath.get(route.path) ?? []), route]);
 		this.#access = access;
+		this.#audit = audit;
 		this.#logger = logger;
 	}
 
@@ -34,14 +39,31 @@ export class Router {
 			const route = this.#find(path, req.method, res);
 			if (route.open !== true) this.#access.check(req);
 			await route.handle(req, res);
+			this.#record(req, path);
 		} catch (error) {
+			const told = res.headersSent ? new SlimeError('internal') : this.#told(error, path);
+			this.#record(req, path, told);
 			if (res.headersSent) {
 				this.#logger.error({ err: error, path }, 'an answer to an operator broke off');
 				res.destroy();
 			} else {
-				answerError(res, this.#told(error, path));
+				answerError(res, told);
 			}
 		}
+	}
+
+	#record(req: IncomingMessage, path: string, error?: SlimeError): void {
+		if (this.#audit === null || !isAudited(req.method, error?.code)) return;
+		const refused = error?.code === 'unauthorized' || error?.code === 'forbidden';
+		this.#audit.write({
+			event: 'admin',
+			action: `${req.method} ${bounded(path)}`,
+			target: targetOf(req),
+			address: req.socket.remoteAddress ?? 'unknown',
+			by: refused ? undefined : this.#access.by,
+			outcome: error?.code ?? 'ok',
+			reason: error?.message,
+		});
 	}
 
 	/** @throws SlimeError `not_found` or `method_not_allowed` */

@@ -2,6 +2,7 @@
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { AuditLog } from '../shared/audit-log.ts';
 import { type ErrorCode, errorBody, messageOf, SlimeError } from '../shared/errors.ts';
 import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -11,6 +12,8 @@ import { type Route, Router } from './router.ts';
 export interface AdminOptions {
 	readonly routes: readonly Route[];
 	readonly access: AdminAccess;
+	/** null if there is none. */
+	readonly audit: AuditLog | null;
 	readonly logger: Logger;
 }
 
@@ -53,8 +56,8 @@ export class AdminServer {
 	async open(where: AdminAddress): Promise<AddressInfo | undefined> {
 		const to = listenAddress(where);
 		if (to === null) return undefined;
-		const { routes, access, logger } = this.#options;
-		const router = new Router(routes, access, logger);
+		const { routes, access, audit, logger } = this.#options;
+		const router = new Router(routes, access, audit, logger);
 		const server = createServer(LIMITS, (req, res) => void router.handle(req, res));
 		server.maxConnections = MOST_CONNECTIONS;
 		server.timeout = SILENCE;

@@ -167,6 +167,11 @@ export const hub = z
 			),
 		adminTokenFile: path().optional().describe('A file with the admin token.'),
 		readyNeedsAgent: boolean().default(false).describe('Whether /readyz answers 503 while no agent is connected.'),
+		auditLog: boolean()
+			.default(false)
+			.describe(
+				"Whether agents' handshakes and what operators do by the admin listener get a line in the log, whatever log.level is.",
+			),
 		accessLog: accessLog.describe('Which requests get a line in the log, and what it says.'),
 		stateDir: path().optional().describe('Folder where the hub keeps what must survive a restart.'),
 		queue: queue.describe('Which requests wait for a worker, how many, how long.'),

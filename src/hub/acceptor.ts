@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Revocations } from '../auth/revocations.ts';
 import type { Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
+import type { AuditLog } from '../shared/audit-log.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
@@ -42,6 +43,8 @@ export interface AcceptorOptions {
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
 	readonly bindIdentity: boolean;
 	readonly statistics: Statistics;
+	/** null if there is none. */
+	readonly audit: AuditLog | null;
 	readonly logger: Logger;
 }
 
@@ -90,8 +93,10 @@ export class Acceptor {
 
 	async accept(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
 		const address = peerOf(req.socket).client(req.rawHeaders);
+		let identity: AgentIdentity | undefined;
 		try {
-			const identity = await this.#identify(req, address);
+			identity = await this.#identify(req, address);
+			const known = identity;
 			if (socket.destroyed) return;
 			if (this.draining) throw new SlimeError('draining');
 			// In the same turn as it joins: what is revoked later finds its tunnel.
@@ -100,18 +105,32 @@ export class Acceptor {
 			const fields = { 'Slime-Hub-Version': version, 'Slime-Hub-Id': this.#hubId };
 			if (asksForWebSocket(req)) {
 				tuneTunnelSocket(socket);
-				acceptWebSocket(req, socket, head, fields, (duplex) => this.#join(identity, duplex, NOTHING));
+				acceptWebSocket(req, socket, head, fields, (duplex) => this.#join(known, duplex, NOTHING));
 			} else {
 				acceptUpgrade(socket, fields);
-				this.#join(identity, socket, head);
+				this.#join(known, socket, head);
 			}
 		} catch (error) {
 			const told = error instanceof SlimeError ? error : new SlimeError('internal');
 			this.#options.statistics.handshakeRefused(told.code);
 			const leftOut = told.code === 'already_connected' ? null : this.#refusals.pass();
-			if (leftOut !== null) this.#options.logger.warn({ address, reason: messageOf(error), leftOut }, 'agent refused');
+			if (leftOut !== null) this.#tellRefusal(address, identity, told.code, messageOf(error), leftOut);
 			refuseUpgrade(socket, told);
 		}
+	}
+
+	/** @param identity undefined where it is not believed @param leftOut how many before it were not told of */
+	#tellRefusal(
+		address: string,
+		identity: AgentIdentity | undefined,
+		outcome: string,
+		reason: string,
+		leftOut: number,
+	): void {
+		const { audit, logger } = this.#options;
+		const { agentId: agent, tokenName: token, tokenId } = identity ?? {};
+		logger.warn({ address, agent, token, tokenId, reason, leftOut }, 'agent refused');
+		audit?.write({ event: 'handshake', address, agent, token, tokenId, outcome, reason, leftOut });
 	}
 
 	/** No agent may join any more; those that are here are told to join the hub that takes over, and serve here until they are retired. */
@@ -169,7 +188,7 @@ export class Acceptor {
 	}
 
 	#join(identity: AgentIdentity, socket: Duplex, head: Buffer): void {
-		const { dispatcher, heartbeat, statistics } = this.#options;
+		const { dispatcher, heartbeat, statistics, audit } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
 		const link = new AgentLink({
@@ -195,10 +214,12 @@ export class Acceptor {
 			this.#leaving.add(before);
 			before.retire('replaced');
 		}
-		logger.info(
-			{ address: identity.address, version: info.version, numWorker: info.numWorker, replaced: before !== undefined },
-			'agent connected',
-		);
+		const { address } = identity;
+		const { version: agentVersion, numWorker } = info;
+		const replaced = before !== undefined;
+		logger.info({ address, version: agentVersion, numWorker, replaced }, 'agent connected');
+		const names = { agent: agentId, token: tokenName, tokenId };
+		audit?.write({ event: 'handshake', address, ...names, version: agentVersion, replaced, outcome: 'ok' });
 	}
 }
 

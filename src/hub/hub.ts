@@ -9,6 +9,7 @@ import { AdminServer } from '../admin/server.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
+import { AuditLog } from '../shared/audit-log.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
 import { AccessLog } from './access-log.ts';
@@ -91,6 +92,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		logger,
 	});
 	const { clientAuth } = options;
+	const audit = options.auditLog ? new AuditLog(logger) : null;
 	const control: AgentControl = new AgentControl(() => acceptor.all, logger);
 	const acceptor = new Acceptor({
 		tokens,
@@ -101,6 +103,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
 		bindIdentity: options.bindIdentity,
 		statistics,
+		audit,
 		logger,
 	});
 	const listeners = new Listeners(options, upgrades, {
@@ -141,6 +144,7 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	const admin = new AdminServer({
 		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api)],
 		access,
+		audit,
 		logger,
 	});
 	let adminPort: number | undefined;

@@ -50,6 +50,8 @@ export interface HubOptions {
 	readonly adminRequired: boolean;
 	/** Whoever presents it as Bearer may use /metrics and /api on the admin listener; without one, this machine, if it is on loopback. */
 	readonly adminToken?: string | undefined;
+	/** Whether agents' handshakes and what operators ask for get a line in the log, whatever else is logged. */
+	readonly auditLog: boolean;
 	/** Which requests get a line in the log, and what it says; nothing is logged if `sample` is 0 and `errors` false. */
 	readonly accessLog: AccessLogOptions;
 	/** Folder in which revocations survive a restart; without one they are forgotten. The command line always gives one. */
@@ -115,6 +117,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	adminPort: 8081,
 	adminRequired: false,
 	readyNeedsAgent: false,
+	auditLog: false,
 	accessLog: { sample: 0, errors: false, fields: ACCESS_LOG_FIELDS },
 	queue: {
 		mode: 'header',

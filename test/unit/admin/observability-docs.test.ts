@@ -41,7 +41,7 @@ test('the page has a row for every metric, with its type, labels, unit and meani
 
 test('the page has a row for every field of the access log, in their order', async () => {
 	const [, section = ''] = (await read('observability.md')).split('\n## Access log\n');
-	const rows = section.split('\n').filter((line) => line.startsWith('| `'));
+	const rows = (section.split('\n## ', 1)[0] ?? '').split('\n').filter((line) => line.startsWith('| `'));
 	const fields = rows.flatMap((row) =>
 		[...(row.split(' | ', 1)[0] ?? '').matchAll(/`(\w+)`/g)].map(([, name]) => name),
 	);

@@ -35,6 +35,7 @@ test('the defaults are those of the documentation', async (t) => {
 		adminPort: 8081,
 		readyNeedsAgent: false,
 		adminRequired: false,
+		auditLog: false,
 		accessLog: { sample: 0, errors: false, fields: [...ACCESS_LOG_FIELDS] },
 		queue: {
 			mode: 'header',
