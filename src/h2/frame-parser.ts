@@ -5,6 +5,7 @@
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock } from './header-block.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
+import { EXTENSION_PAYLOAD } from './limits.ts';
 import { ConnectionError, ErrorCode, type FieldList, Flag, FrameType } from './protocol.ts';
 import type { Settings } from './settings.ts';
 
@@ -28,6 +29,8 @@ export interface FrameListener {
 	onPing(payload: Buffer): void;
 	onPong(buffer: Buffer, start: number): void;
 	onGoaway(lastStreamId: number, code: number, debugData: string): void;
+	/** A frame of a type that RFC 9113 does not define, of a size that may be told; the payload is `buffer[start, end)`. */
+	onExtension(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void;
 	/** The frame that is being read carries no part of a message (limits.ts); what it says is told as well. */
 	onOverhead(): void;
 	/** RFC 9113 section 5.3.2: priorities are ignored, malformed ones are stream errors. */
@@ -190,8 +193,9 @@ export class FrameParser implements FrameSink {
 			case FrameType.PUSH_PROMISE:
 				throw protocolError('PUSH_PROMISE although pushes are off');
 			default:
-				// RFC 9113 section 4.1: unknown types are ignored.
+				// RFC 9113 section 4.1: unknown types are ignored, where nobody knows them.
 				listener.onOverhead();
+				if (length <= EXTENSION_PAYLOAD) listener.onExtension(type, flags, id, buffer, start, end);
 				break;
 		}
 	}

@@ -99,6 +99,12 @@ export class FrameWriter {
 		this.#copy(debugData, 0, debugData.length);
 	}
 
+	/** A frame of any type, as it is. */
+	extension(type: number, flags: number, streamId: number, payload: Buffer): void {
+		this.#header(payload.length, type, flags, streamId);
+		this.#copy(payload, 0, payload.length);
+	}
+
 	raw(bytes: Buffer): void {
 		this.#copy(bytes, 0, bytes.length);
 	}

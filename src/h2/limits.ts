@@ -62,6 +62,9 @@ export const UNFINISHED_TIMEOUT = 60_000;
  */
 export const OVERSIZED_BYTES = 1024;
 
+/** Bytes of an extension frame that are told; a larger one is ignored, as all of them are where nobody asks for them. */
+export const EXTENSION_PAYLOAD = 1024;
+
 /** Frames of one header block: a field section of the largest size, badly compressed, in frames of the smallest sensible size. */
 export const HEADER_BLOCK_FRAMES = 128;
 

@@ -13,6 +13,9 @@ export const FrameType = {
 	CONTINUATION: 0x9,
 } as const;
 
+/** Types above it are those of extensions (RFC 9113 section 5.5). */
+export const LAST_FRAME_TYPE = FrameType.CONTINUATION;
+
 export const Flag = {
 	ACK: 0x1,
 	END_STREAM: 0x1,

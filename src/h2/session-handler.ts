@@ -9,6 +9,15 @@ import type { WindowBudget } from './window.ts';
 
 export type Role = 'client' | 'server';
 
+export interface ExtensionFrame {
+	/** 0x0a to 0xff. */
+	readonly type: number;
+	readonly flags: number;
+	/** 0 for the connection. */
+	readonly streamId: number;
+	readonly payload: Buffer;
+}
+
 /** What a connection tells its owner. `closed` is the last call and made exactly once. */
 export interface SessionHandler {
 	/** Server role: a request. Returns who hears the rest of it; or null to refuse it, or when it was answered whole already. */
@@ -19,6 +28,11 @@ export interface SessionHandler {
 	settingsAcknowledged?(session: Session): void;
 	/** The peer will take no streams above `lastStreamId`; those have failed already. */
 	goaway?(session: Session, lastStreamId: number, code: number, debugData: string): void;
+	/**
+	 * A frame of a type that RFC 9113 does not define (section 5.5), with at most EXTENSION_PAYLOAD bytes; without this they are all ignored.
+	 * Nothing that it says may be needed for the connection to work, for a peer need not know it.
+	 */
+	extension?(session: Session, frame: ExtensionFrame): void;
 	/** All frames of one read from the socket have been told. */
 	readDone?(): void;
 	/** Whether PING answers must wait until session.releasePings(). */

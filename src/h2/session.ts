@@ -8,7 +8,7 @@ import { type FrameListener, FrameParser, protocolError } from './frame-parser.t
 import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { OVERHEAD_BUDGET, RESET_BUDGET, TINY_INCREMENT, UNFINISHED_TIMEOUT } from './limits.ts';
+import { EXTENSION_PAYLOAD, OVERHEAD_BUDGET, RESET_BUDGET, TINY_INCREMENT, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
 import { PeerBudget } from './peer-budget.ts';
 import { Pings } from './pings.ts';
@@ -19,19 +19,20 @@ import {
 	DEFAULT_WINDOW,
 	ErrorCode,
 	type FieldList,
+	LAST_FRAME_TYPE,
 	MAX_STREAM_ID,
 	StreamError,
 	UnfinishedError,
 } from './protocol.ts';
 import { Receiver } from './receiver.ts';
-import type { Role, SessionHandler, SessionOptions } from './session-handler.ts';
+import type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
 import { applySetting, initialSettings, type Settings, settingPairs } from './settings.ts';
 import { endThenDestroy } from './socket-ending.ts';
 import type { Stream, StreamHandler } from './stream.ts';
 import { UnfinishedWatch } from './unfinished-watch.ts';
 import { WindowBudget } from './window.ts';
 
-export type { Role, SessionHandler, SessionOptions } from './session-handler.ts';
+export type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
 
 const MiB = 1024 * 1024;
 /** What a stream's window opens to once its reader has shown that it reads, and what all of them do together. */
@@ -225,6 +226,19 @@ export class Session implements FrameListener, OutboundOwner {
 	}
 
 	/**
+	 * Sends a frame of an extension, in order with all that is not DATA; a peer that does not know it ignores it (RFC 9113 section 5.5).
+	 * @throws RangeError for a type of RFC 9113's own, or a payload that a peer of this kind would not be told
+	 */
+	sendExtension({ type, flags, streamId, payload }: ExtensionFrame): void {
+		if (!(type > LAST_FRAME_TYPE && type <= 0xff) || payload.length > EXTENSION_PAYLOAD) {
+			throw new RangeError(`no extension has frames of type ${type} with ${payload.length} bytes`);
+		}
+		if (this.#closed) return;
+		this.#outbound.frames.extension(type, flags, streamId, payload);
+		this.#outbound.schedule();
+	}
+
+	/**
 	 * Graceful end (RFC 9113 section 6.8): no new streams; the socket is closed when those that are open have ended.
 	 * A server first announces it, and only a round trip later refuses what it has not seen.
 	 */
@@ -415,6 +429,10 @@ export class Session implements FrameListener, OutboundOwner {
 		if (this.role === 'client') this.#receiver.failAbove(last, code);
 		this.#handler.goaway?.(this, last, code, debugData);
 		this.#finishIfDone();
+	}
+
+	onExtension(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {
+		this.#handler.extension?.(this, { type, flags, streamId, payload: Buffer.from(buffer.subarray(start, end)) });
 	}
 
 	// OutboundOwner
