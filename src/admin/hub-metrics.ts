@@ -12,6 +12,8 @@ export interface AgentReading {
 	/** It has said that it takes nothing. */
 	readonly paused: boolean;
 	readonly aside: boolean;
+	/** Why its upstream is down or fails its health checks, as one of a few words; null while neither is so. */
+	readonly fault: string | null;
 	/** Seconds; null before it was measured. */
 	readonly roundTrip: number | null;
 }
@@ -71,6 +73,13 @@ export function hubFamilies(hub: HubReadings, lag: Distribution): readonly Famil
 		perAgent('agent_set_aside', '1 while its upstream fails and others are preferred', hub, ({ aside }) =>
 			Number(aside),
 		),
+		numbers(
+			'gauge',
+			'agent_upstream_down',
+			'1 while its upstream cannot be reached or fails its health checks, by why; nothing while it is well',
+			['agent', 'token', 'reason'],
+			() => upstreamsDown(hub),
+		),
 		perAgent('agent_round_trip_seconds', 'Round trip of PINGs in its tunnel', hub, ({ roundTrip }) => roundTrip),
 		numbers('gauge', 'tunnels', 'Tunnels: in use, or finishing their last requests', ['state'], () =>
 			counts(hub.tunnels, 'state'),
@@ -128,6 +137,12 @@ function perAgent(name: string, help: string, hub: HubReadings, read: (agent: Ag
 			if (value !== null) yield { value, labels: { agent: reading.agent, token: reading.token } };
 		}
 	});
+}
+
+function* upstreamsDown(hub: HubReadings): Generator<Sample> {
+	for (const { agent, token, fault } of hub.agents()) {
+		if (fault !== null) yield { value: 1, labels: { agent, token, reason: fault } };
+	}
 }
 
 function* counts(record: Counts, label: string): Generator<Sample> {

@@ -19,6 +19,8 @@ export interface AgentStatus {
 	readonly state: 'connecting' | 'ready' | 'drained' | 'leaving';
 	/** `total` as it says of itself; `used` by requests of this hub; `limit`: most that this hub may use now. */
 	readonly workers: { readonly total: number; readonly used: number; readonly limit: number };
+	/** What stands in the way at its upstream: what the agent says of it, or that it failed time and again. */
+	readonly upstream: UpstreamStatus;
 	/** How long this tunnel has been open. */
 	readonly age: number;
 	/** Round trip of the tunnel as last measured; null before that. */
@@ -49,6 +51,18 @@ export interface TokenStatus {
 	/** Ids of its agents. */
 	readonly agents: readonly string[];
 }
+
+/** `down`: the agent cannot reach it and takes nothing; `failing`: it fails its health checks; `set aside`: requests failed in a row. */
+export type UpstreamStatus =
+	| { readonly state: 'up' | 'set aside' }
+	| {
+			readonly state: 'down' | 'failing';
+			/** One of a few words. */
+			readonly reason: string;
+			readonly message: string;
+			/** How long it has been so. */
+			readonly age: number;
+	  };
 
 export interface HubStatus {
 	readonly version: string;

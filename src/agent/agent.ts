@@ -1,5 +1,5 @@
 /** An agent as a user starts it: for each upstream an identity, its slots, and a tunnel to every hub. Puts parts together. */
-import { createSecureContext, type SecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { WindowBudget } from '../h2/window.ts';
 import { UsageError } from '../shared/errors.ts';
 import { version } from '../shared/version.ts';
@@ -8,17 +8,15 @@ import { clientSecureContext, loadClientTls } from '../tls/contexts.ts';
 import { parsePin } from '../tls/pins.ts';
 import { Reloading } from '../tls/reloading.ts';
 import { parseHubAddress } from '../tunnel/address.ts';
-import { protocolOf, socketTo, tlsTo } from './connect.ts';
 import { describeMachine, type MachineDescription } from './hardware.ts';
 import { HubTunnels } from './hub-tunnels.ts';
 import { agentIdFor, loadAgentId } from './identity.ts';
 import { AGENT_DEFAULTS, type AgentOptions, type GivenAgentOptions } from './options.ts';
 import { Slots } from './slots.ts';
 import { parseUpstream, type Upstream } from './upstream.ts';
-import { AlpnUpstream } from './upstream-alpn.ts';
+import { accessTo } from './upstream-access.ts';
 import type { UpstreamClient } from './upstream-client.ts';
-import { Http1Upstream } from './upstream-http1.ts';
-import { Http2Upstream } from './upstream-http2.ts';
+import { UpstreamHealth } from './upstream-health.ts';
 
 export interface Agent {
 	/** The ids under which the upstreams are known, in their order. */
@@ -54,7 +52,8 @@ export async function commonOf(reportHardware: boolean): Promise<Common> {
 
 /** Starts connecting and returns; hubs may come and go. @throws UsageError for addresses and files that are wrong */
 export async function createAgent(given: GivenAgentOptions, shared?: Common): Promise<Agent> {
-	const options: AgentOptions = { ...AGENT_DEFAULTS, ...given };
+	const healthCheck = { ...AGENT_DEFAULTS.healthCheck, ...given.healthCheck };
+	const options: AgentOptions = { ...AGENT_DEFAULTS, ...given, healthCheck };
 	const { logger } = options;
 	const hubs = options.hubs.map(parseHubAddress);
 	const upstreams = options.upstreams.map(parseUpstream);
@@ -87,20 +86,26 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 	const tunnels: HubTunnels[] = [];
 	const clients: UpstreamClient[] = [];
 	const allSlots: Slots[] = [];
+	const healths: UpstreamHealth[] = [];
 	for (const [index, upstream] of upstreams.entries()) {
 		const agentId = agentIdFor(id, index);
 		ids.push(agentId);
 		const ownLogger = logger.child({ agent: agentId });
 		const slots = new Slots(options.numWorker);
 		allSlots.push(slots);
-		const client = clientFor(upstream, options, () => tls.current.forUpstreams);
+		const { client, connect, authorized } = accessTo(upstream, options, () => tls.current.forUpstreams);
 		clients.push(client);
-		const worker = {
-			upstream: client,
-			prefix: upstream.prefix,
-			ownAuthorization: authorizationFor(upstream, options) !== undefined,
-			logger: ownLogger,
-		};
+		const health = new UpstreamHealth({
+			client,
+			connect,
+			check: healthCheck,
+			busy: () => slots.free === 0,
+			waits: options.waitForUpstream,
+			logger: ownLogger.child({ upstream: upstream.label }),
+		});
+		healths.push(health);
+		const worker = { upstream: client, prefix: upstream.prefix, ownAuthorization: authorized, logger: ownLogger };
+		const joining: HubTunnels[] = [];
 		for (const hub of hubs) {
 			const toHub = new HubTunnels({
 				hub,
@@ -115,22 +120,28 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 				connectTimeout: options.connectTimeout,
 				slots,
 				worker,
+				health,
 				heartbeat: options.heartbeat,
 				windows,
 				logger: ownLogger,
 			});
 			tunnels.push(toHub);
-			toHub.start();
+			joining.push(toHub);
 		}
 		ownLogger.info(
 			{ upstream: upstream.label, numWorker: options.numWorker, hubs: hubs.map((hub) => hub.label) },
 			'agent started',
 		);
+		whenUp(health, () => {
+			for (const toHub of joining) toHub.start();
+		});
+		health.start();
 	}
 
 	const close = async () => {
 		tls.close();
 		for (const toHub of tunnels) toHub.destroy();
+		for (const health of healths) health.close();
 		for (const client of clients) client.close();
 	};
 	return {
@@ -147,6 +158,7 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		workers: allSlots.reduce((sum, { capacity }) => sum + capacity, 0),
 		reload: () => tls.reload(),
 		drain: async () => {
+			for (const health of healths) health.close();
 			const drained = Promise.all(tunnels.map((toHub) => toHub.drain()));
 			if (!(await within(options.drainTimeout, drained))) {
 				logger.warn('the drain timeout has passed: requests under way are cut');
@@ -155,6 +167,19 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		},
 		close,
 	};
+}
+
+/** Calls back once: at once, unless the upstream is to be waited for. */
+function whenUp(health: UpstreamHealth, up: () => void): void {
+	if (health.fault === null) {
+		up();
+		return;
+	}
+	const deafen = health.listen(() => {
+		if (health.fault !== null) return;
+		deafen();
+		up();
+	});
 }
 
 interface ClientContexts {
@@ -182,44 +207,4 @@ function clientCertificates({ ca, tlsCert, tlsKey, logger }: AgentOptions, neede
 
 function isHttps({ protocol }: Upstream): boolean {
 	return protocol === 'https';
-}
-
-function authorizationFor(upstream: Upstream, options: AgentOptions): string | undefined {
-	if (options.upstreamToken !== undefined) return `Bearer ${options.upstreamToken}`;
-	return upstream.basic === undefined ? undefined : `Basic ${upstream.basic}`;
-}
-
-function clientFor(upstream: Upstream, options: AgentOptions, tls: () => SecureContext | undefined): UpstreamClient {
-	const { connectTimeout, firstByteTimeout, heartbeat } = options;
-	const identity = { authority: upstream.authority, authorization: authorizationFor(upstream, options) };
-	switch (upstream.protocol) {
-		case 'http':
-		case 'unix':
-			return new Http1Upstream({ identity, firstByteTimeout, connect: socketTo(upstream, connectTimeout) });
-		case 'h2c': {
-			const connect = socketTo(upstream, connectTimeout);
-			return new Http2Upstream({ identity, scheme: 'http', connectTimeout, firstByteTimeout, heartbeat, connect });
-		}
-		case 'https': {
-			const context = () => tls() ?? createSecureContext();
-			const http1 = new Http1Upstream({
-				identity,
-				firstByteTimeout,
-				connect: tlsTo(upstream, context, 'http/1.1', connectTimeout),
-			});
-			return new AlpnUpstream({
-				ask: () => protocolOf(upstream, context, connectTimeout),
-				http1,
-				http2: new Http2Upstream({
-					http1,
-					identity,
-					scheme: 'https',
-					connectTimeout,
-					firstByteTimeout,
-					heartbeat,
-					connect: tlsTo(upstream, context, 'h2', connectTimeout),
-				}),
-			});
-		}
-	}
 }

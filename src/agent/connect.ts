@@ -7,6 +7,7 @@ import type { Connect } from './upstream-http1.ts';
 
 /** Two reads of a tunnel; with less, each pauses the body that it is part of. */
 const BUFFERED = { writableHighWaterMark: 128 * 1024 };
+const EITHER = ['h2', 'http/1.1'];
 
 export function socketTo(upstream: TcpUpstream | UnixUpstream, timeout: number): Connect {
 	return (opened) => {
@@ -21,11 +22,12 @@ export function socketTo(upstream: TcpUpstream | UnixUpstream, timeout: number):
 export function tlsTo(
 	upstream: TcpUpstream,
 	context: () => SecureContext,
-	protocol: 'h2' | 'http/1.1',
+	protocol: 'h2' | 'http/1.1' | 'either',
 	timeout: number,
 ): Connect {
+	const protocols = protocol === 'either' ? EITHER : [protocol];
 	return (opened) => {
-		const socket = connectTls({ ...tlsOptions(upstream, context()), ALPNProtocols: [protocol] });
+		const socket = connectTls({ ...tlsOptions(upstream, context()), ALPNProtocols: protocols });
 		socket.setNoDelay(true);
 		whenOpen(socket, 'secureConnect', timeout, (error, open) => {
 			if (error === null && protocol === 'h2' && socket.alpnProtocol !== 'h2') {
@@ -52,7 +54,7 @@ export async function protocolOf(
 		socket.once('secureConnect', () => clearTimeout(timer));
 		return socket;
 	});
-	const { alpnProtocol } = await resolve({ ...tlsOptions(upstream, context()), ALPNProtocols: ['h2', 'http/1.1'] });
+	const { alpnProtocol } = await resolve({ ...tlsOptions(upstream, context()), ALPNProtocols: EITHER });
 	return alpnProtocol === 'h2' ? 'h2' : 'http/1.1';
 }
 

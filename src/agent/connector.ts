@@ -28,6 +28,7 @@ export interface ConnectorOptions {
 	readonly connectTimeout: number;
 	readonly slots: Slots;
 	readonly worker: TunnelOptions['worker'];
+	readonly health: TunnelOptions['health'];
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;

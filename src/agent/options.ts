@@ -1,5 +1,6 @@
 /** What an agent can be told. Durations are in milliseconds. One AgentOptions is one command; each of its upstreams becomes an agent of its own. */
 import { type Logger, silentLogger } from '../shared/logger.ts';
+import type { HealthCheckOptions } from './health-check.ts';
 
 export interface AgentOptions {
 	/** The token that `slime hub register` printed. */
@@ -31,6 +32,9 @@ export interface AgentOptions {
 	/** Sent to the upstream as `Authorization: Bearer`. */
 	readonly upstreamToken?: string | undefined;
 	readonly stateDir?: string | undefined;
+	/** Whether hubs are connected to only once the upstream was seen to be up. */
+	readonly waitForUpstream: boolean;
+	readonly healthCheck: HealthCheckOptions;
 	readonly connectTimeout: number;
 	/** Between two lookups of a hub's name, which may lead to more than one hub; 0 for none, then there is one tunnel. */
 	readonly resolveInterval: number;
@@ -40,13 +44,18 @@ export interface AgentOptions {
 	readonly logger: Logger;
 }
 
-export type GivenAgentOptions = Partial<AgentOptions> & Pick<AgentOptions, 'token' | 'hubs' | 'upstreams'>;
+export type GivenAgentOptions = Partial<Omit<AgentOptions, 'healthCheck'>> &
+	Pick<AgentOptions, 'token' | 'hubs' | 'upstreams'> & {
+		readonly healthCheck?: Partial<HealthCheckOptions> | undefined;
+	};
 
 /** For programs that embed an agent; the command line's are those of its configuration, and a test holds them equal. */
 export const AGENT_DEFAULTS: Omit<AgentOptions, 'token' | 'hubs' | 'upstreams'> = {
 	numWorker: 1,
 	reportHardware: true,
 	transport: 'auto',
+	waitForUpstream: false,
+	healthCheck: { interval: 10_000, timeout: 5000, unhealthyThreshold: 3, healthyThreshold: 1 },
 	connectTimeout: 10_000,
 	resolveInterval: 30_000,
 	firstByteTimeout: 600_000,

@@ -13,15 +13,18 @@ import { bytesPassed } from '../shared/young-generation.ts';
 import { isPlainConnect } from '../tunnel/fields.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
+import { UPSTREAM_STATE_FRAME, writeUpstreamState } from '../tunnel/upstream-state.ts';
 import type { Turn } from './offers.ts';
 import type { Share, Slots } from './slots.ts';
+import type { UpstreamHealth } from './upstream-health.ts';
 import { Worker, type WorkerContext } from './worker.ts';
 
 export interface TunnelOptions {
 	readonly socket: Duplex;
 	readonly head: Buffer;
 	readonly slots: Slots;
-	readonly worker: Omit<WorkerContext, 'settled' | 'announce' | 'unsendable'>;
+	readonly worker: Omit<WorkerContext, 'settled' | 'announce' | 'suspect' | 'unsendable'>;
+	readonly health: UpstreamHealth;
 	readonly heartbeat: HeartbeatOptions;
 	readonly windows: WindowBudget;
 	readonly logger: Logger;
@@ -42,6 +45,7 @@ export class Tunnel implements SessionHandler {
 	readonly #context: WorkerContext;
 	readonly #heartbeat: Heartbeat;
 	readonly #share: Share;
+	readonly #deafen: () => void;
 	/** Streams that are open and whose workers hold their slots. */
 	#open = 0;
 	#announced: number;
@@ -63,9 +67,10 @@ export class Tunnel implements SessionHandler {
 				this.#open--;
 			},
 			announce: () => this.#announce(),
+			suspect: () => options.health.suspect(),
 		};
 		this.#share = options.slots.join(() => this.#announce());
-		this.#announced = this.#share.offered;
+		this.#announced = this.#limit;
 		this.session = new Session({
 			socket: options.socket,
 			role: 'server',
@@ -81,6 +86,11 @@ export class Tunnel implements SessionHandler {
 				enableConnectProtocol: true,
 			},
 			maxFields: 2000,
+		});
+		if (options.health.fault !== null) this.#tellState();
+		this.#deafen = options.health.listen(() => {
+			this.#tellState();
+			this.#announce();
 		});
 		this.#heartbeat = new Heartbeat(this.session, options.heartbeat, () => {
 			options.logger.warn('the hub does not answer any more');
@@ -101,6 +111,8 @@ export class Tunnel implements SessionHandler {
 			stream.respond([':status', '501'], true);
 			return null;
 		}
+		// The hub had sent it before it knew.
+		if (this.#options.health.down) return null;
 		// Counted first, so that a slot which is taken leaves the announced sum as it is.
 		this.#open++;
 		const slot = this.#share.take();
@@ -160,13 +172,24 @@ export class Tunnel implements SessionHandler {
 
 	/** The hub is offered nothing more: it sends nothing new, or is gone. */
 	#retire(): void {
+		this.#deafen();
 		this.#share.leave();
 		this.#announce();
 	}
 
+	/** Why nothing is announced comes before that. */
+	#tellState(): void {
+		const payload = writeUpstreamState(this.#options.health.fault);
+		this.session.sendExtension({ type: UPSTREAM_STATE_FRAME, flags: 0, streamId: 0, payload });
+	}
+
 	/** What this hub may have open: its open streams and what it is offered. A worker that is still stopping is neither. */
+	get #limit(): number {
+		return this.#options.health.down ? 0 : this.#open + this.#share.offered;
+	}
+
 	#announce(): void {
-		const limit = this.#open + this.#share.offered;
+		const limit = this.#limit;
 		if (limit !== this.#announced && !this.session.closed) {
 			this.#announced = limit;
 			this.session.updateSettings({ maxConcurrentStreams: limit });

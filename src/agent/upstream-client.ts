@@ -25,7 +25,7 @@ export interface UpstreamCall {
 	readonly upgrade: string | undefined;
 }
 
-/** Hears of one exchange. `onReleased` is the last call and made exactly once, after onComplete, onFailure or cancel(). */
+/** Hears of one exchange. `onReleased` is made exactly once: with onComplete or onFailure, just before or after it, or after cancel(). */
 export interface UpstreamSink {
 	/** There is a connection, and the request goes out: from now on it may have started. */
 	onConnected(): void;

@@ -1,28 +1,42 @@
 /** What an upstream's failure means to whoever asked: one table from the errors of sockets, TLS and undici to Slime's codes. */
 import { SlimeError } from '../shared/errors.ts';
+import type { FaultReason } from '../tunnel/upstream-state.ts';
 
 /** For a request that no HTTP/1.1 could carry without ambiguity. */
 export const CANNOT_BE_SENT = 'The request cannot be sent to the upstream.';
 
 /** Before there is a connection nothing can have started. */
 export function connectError(error: Error): SlimeError {
-	const code = codeOf(error);
-	const why =
-		CONNECT_REASONS[code] ??
-		(isTls(error, code) ? `its certificate is not trusted (${code})` : code || 'no connection');
+	const { why } = connectFault(error);
 	return new SlimeError('upstream_unreachable', `The upstream cannot be reached: ${why}.`, { cause: error });
 }
 
-const CONNECT_REASONS: Readonly<Record<string, string>> = {
-	ECONNREFUSED: 'connection refused',
-	ENOTFOUND: 'its name is not known',
-	EAI_AGAIN: 'its name could not be looked up',
-	ENOENT: 'there is no such socket',
-	EHOSTUNREACH: 'no route to it',
-	ENETUNREACH: 'no route to it',
-	ETIMEDOUT: 'it does not answer',
-	UND_ERR_CONNECT_TIMEOUT: 'it does not answer',
-	ECONNRESET: 'it closed the connection',
+/** Why there is no connection: as one of a few words, and as part of a sentence. */
+export function connectFault(error: Error): { readonly reason: FaultReason; readonly why: string } {
+	const code = codeOf(error);
+	const [reason, why] = CONNECT_REASONS[code] ?? [];
+	if (reason !== undefined && why !== undefined) return { reason, why };
+	if (isTls(error, code)) return { reason: 'tls', why: `its certificate is not trusted (${code})` };
+	return { reason: 'other', why: code || 'no connection' };
+}
+
+/** What lacks is the agent's: that says nothing of the upstream. */
+export function isOwnFault(error: Error): boolean {
+	return OWN_FAULTS.has(codeOf(error));
+}
+
+const OWN_FAULTS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL']);
+
+const CONNECT_REASONS: Readonly<Record<string, readonly [FaultReason, string]>> = {
+	ECONNREFUSED: ['refused', 'connection refused'],
+	ENOTFOUND: ['name', 'its name is not known'],
+	EAI_AGAIN: ['name', 'its name could not be looked up'],
+	ENOENT: ['refused', 'there is no such socket'],
+	EHOSTUNREACH: ['route', 'no route to it'],
+	ENETUNREACH: ['route', 'no route to it'],
+	ETIMEDOUT: ['timeout', 'it does not answer'],
+	UND_ERR_CONNECT_TIMEOUT: ['timeout', 'it does not answer'],
+	ECONNRESET: ['closed', 'it closed the connection'],
 };
 
 function isTls(error: Error, code: string): boolean {

@@ -26,6 +26,8 @@ export interface WorkerContext {
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
 	readonly logger: Logger;
+	/** The upstream could not be reached, or closed the connection without an answer. */
+	readonly suspect: () => void;
 	/** For requests that no upstream can be sent. */
 	readonly unsendable: LogGate;
 	/** Either the stream is over or the slot is free: the worker does not count among the open ones any more. Once. */
@@ -256,6 +258,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	onFailure(error: SlimeError, started: boolean): void {
 		if (this.#over) return;
 		const reason = messageOf(error.cause ?? error);
+		if (error.code === 'upstream_unreachable') this.#context.suspect();
 		if (error.code === 'bad_request') this.#logUnsendable(error.cause ?? error);
 		else this.#context.logger.info({ requestId: this.#requestId, error: error.code, reason }, 'request failed');
 		if (this.#status > 0) {

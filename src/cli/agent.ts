@@ -63,6 +63,11 @@ const FLAGS: readonly Flag[] = [
 		key: 'agent.upstreamTokenFile',
 		help: 'File with a token that the upstream gets as Authorization: Bearer',
 	},
+	{
+		name: 'waitForUpstream',
+		key: 'agent.waitForUpstream',
+		help: 'Join hubs only once the upstream answers (default: false)',
+	},
 	{ name: 'stateDir', value: 'FOLDER', key: 'agent.stateDir', help: 'The id of the agent is kept here' },
 ];
 

@@ -55,7 +55,19 @@ export function statusOf(answer: unknown): HubStatus {
 }
 
 export const HUB_COLUMNS = ['HUB', 'STATE', 'UP', 'AGENTS', 'SLOTS', 'USED', 'WAITING', 'QUEUE'];
-const AGENT_COLUMNS = ['AGENT', 'TOKEN', 'TOKEN ID', 'ADDRESS', 'VERSION', 'STATE', 'WORKERS', 'USED', 'UP', 'RTT'];
+const AGENT_COLUMNS = [
+	'AGENT',
+	'TOKEN',
+	'TOKEN ID',
+	'ADDRESS',
+	'VERSION',
+	'STATE',
+	'WORKERS',
+	'USED',
+	'UP',
+	'RTT',
+	'UPSTREAM',
+];
 
 export function hubRow({ version, uptime, draining, agents, slots, queue }: HubStatus): string[] {
 	return [
@@ -70,10 +82,12 @@ export function hubRow({ version, uptime, draining, agents, slots, queue }: HubS
 	];
 }
 
-function agentRow({ id, token, tokenId, address, version, state, workers, age, rtt }: AgentStatus): string[] {
+function agentRow(agent: AgentStatus): string[] {
+	const { id, token, tokenId, address, version, state, workers, age, rtt, upstream } = agent;
 	const [total, used] = [String(workers.total), String(workers.used)];
 	const roundTrip = rtt === null ? '-' : `${rtt < 10 ? rtt.toFixed(1) : Math.round(rtt)}ms`;
-	return [id, token, tokenId, address, version ?? '-', state, total, used, shortTime(age), roundTrip];
+	const well = 'message' in upstream ? `${upstream.state}: ${upstream.message}` : upstream.state;
+	return [id, token, tokenId, address, version ?? '-', state, total, used, shortTime(age), roundTrip, well];
 }
 
 /** The two largest units: 45s, 12m5s, 3h2m, 4d3h. */
@@ -111,7 +125,9 @@ function isStatus(answer: unknown): answer is HubStatus {
 
 function isAgent(agent: unknown): agent is AgentStatus {
 	const workers = field(agent, 'workers');
+	const upstream = field(agent, 'upstream');
 	const texts = ['id', 'token', 'tokenId', 'address', 'state'].map((name) => field(agent, name));
+	texts.push(field(upstream, 'state'), field(upstream, 'message') ?? '');
 	const numbers = [field(agent, 'age'), field(workers, 'total'), field(workers, 'used'), field(agent, 'rtt') ?? 0];
 	const version = field(agent, 'version') ?? '';
 	return [...texts, version].every((value) => typeof value === 'string') && numbers.every((n) => typeof n === 'number');

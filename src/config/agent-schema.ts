@@ -15,7 +15,23 @@ import {
 	path,
 	scopes,
 	serverName,
+	urlPath,
 } from './values.ts';
+
+/** Shorter than this they would be a load, or find ill who is only slow. */
+const LEAST_CHECK = 50;
+
+const healthCheck = z
+	.strictObject({
+		path: urlPath()
+			.optional()
+			.describe('Path that is asked for by GET, as it is; 200 to 399 is well. Without one nothing is asked for.'),
+		interval: duration(LEAST_CHECK).default(10_000).describe('How long between two checks.'),
+		timeout: duration(LEAST_CHECK).default(5_000).describe('How long the answer may take.'),
+		unhealthyThreshold: integer(1, 1000).default(3).describe('Failed checks in a row after which it is ill.'),
+		healthyThreshold: integer(1, 1000).default(1).describe('Passed checks in a row after which it is well again.'),
+	})
+	.prefault({});
 
 export const agent = z
 	.strictObject({
@@ -61,6 +77,10 @@ export const agent = z
 			.describe('Sent to the upstream as Authorization: Bearer; better in a file.'),
 		upstreamTokenFile: path().optional().describe('A file with the token for the upstream.'),
 		stateDir: path().optional().describe('Folder where the agent keeps its id.'),
+		waitForUpstream: boolean()
+			.default(false)
+			.describe('Whether hubs are connected to only once the upstream takes connections, or passes its health checks.'),
+		healthCheck: healthCheck.describe('Requests by which the agent sees whether its upstream is well.'),
 		connectTimeout: duration(1).default(10_000).describe('How long connecting to an upstream may take.'),
 		resolveInterval: duration()
 			.default(30_000)

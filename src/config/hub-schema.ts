@@ -50,6 +50,11 @@ const queue = z
 			.describe(
 				'A request that has waited so long counts as one step more urgent, and again after as long; 0 for never.',
 			),
+		waitForUpstream: boolean()
+			.default(false)
+			.describe(
+				'Whether requests that wait do so also while the upstreams of all agents that could serve them are down; else 502.',
+			),
 	})
 	.prefault({});
 
@@ -180,6 +185,11 @@ export const hub = z
 			.default(5)
 			.describe(
 				"Requests in a row that an agent's upstream has to fail until others are preferred to it for a while; 0 for never.",
+			),
+		setAsideLast: boolean()
+			.default(false)
+			.describe(
+				'Whether agents whose upstreams fail, or fail their health checks, are left alone also when there are no others.',
 			),
 		slowStart: duration().default(10_000).describe('How long others are preferred to an agent that has come back.'),
 		retryIdempotent: boolean()

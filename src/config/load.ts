@@ -33,6 +33,9 @@ const OF_ALL_AGENTS = ['stateDir', 'drainTimeout'];
 /** What means nothing without origins. */
 const CORS_KEYS = ['methods', 'headers', 'exposedHeaders', 'credentials', 'maxAge'];
 
+/** What means nothing without a path. */
+const CHECK_KEYS = ['interval', 'timeout', 'unhealthyThreshold', 'healthyThreshold'];
+
 /** @throws ConfigError */
 export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	const reading = await Reading.begin('hub', sources);
@@ -153,6 +156,7 @@ function checkAgent(reading: Reading, checkUpstream: (text: string) => unknown, 
 	}
 	reading.requireBeside('tlsCert', 'tlsKey');
 	reading.requireBeside('tlsKey', 'tlsCert');
+	if (!shared) for (const key of CHECK_KEYS) reading.requireBeside(`healthCheck.${key}`, 'healthCheck.path');
 	reading.tryFiles(['ca', 'tlsCert', 'tlsKey'], (file) =>
 		loadClientTls({ ca: file('ca'), cert: file('tlsCert'), key: file('tlsKey') }),
 	);

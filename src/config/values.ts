@@ -193,6 +193,13 @@ export const path = () =>
 		throw new UsageError('names no file or folder');
 	});
 
+/** A path, and a query if there is one, as a request to an upstream has it. */
+export const urlPath = () =>
+	textTo((text) => {
+		if (/^\/[\x21-\x22\x24-\x7e]{0,2000}$/.test(text)) return text;
+		throw new UsageError(`${quoted(text)} is not a path: write /health, for instance, without spaces and without #`);
+	});
+
 /** A secret that only this program reads. */
 export const secret = () =>
 	textTo((text) => {

@@ -17,6 +17,7 @@ import type { Gateway } from './gateway.ts';
 import { InFlight } from './in-flight.ts';
 import { type BodyOwner, RequestBody } from './request-body.ts';
 import type { ReplayReason, RequestOutcome } from './statistics.ts';
+import { upstreamDown } from './upstream-report.ts';
 import { queueTimeout, urgencyOf, wantsToWait } from './wishes.ts';
 
 export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLink>, ResponseListener, BodyOwner {
@@ -123,9 +124,19 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		const { dispatcher } = this.#gateway.options;
 		const lease = dispatcher.acquire(this.#wanted, this.#tried, this.#urgency);
 		if (typeof lease === 'object') this.granted(lease);
+		else if (lease === 'down') this.#upstreamsDown();
 		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
 		else if (this.#waits || this.#queueTimeout > 0) this.#wait();
 		else this.failed(new SlimeError(this.#repeated ? 'agent_lost' : this.#tried ? 'busy' : lease));
+	}
+
+	/** All agents that could have served it are left alone. */
+	#upstreamsDown(): void {
+		const { dispatcher, queue } = this.#gateway.options;
+		if (this.#waits && queue.waitForUpstream) this.#wait();
+		else if (this.#repeated) this.failed(new SlimeError('agent_lost'));
+		else if (this.#verdict !== null) this.failed(errorOf(this.#verdict));
+		else this.failed(upstreamDown(dispatcher.anyFor(this.#wanted)?.upstream.fault));
 	}
 
 	#wait(): void {

@@ -4,7 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { AgentDetails, AgentStatus } from '../admin/status.ts';
-import { Session, type SessionHandler } from '../h2/session.ts';
+import { type ExtensionFrame, Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
@@ -13,8 +13,10 @@ import { bytesPassed } from '../shared/young-generation.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
+import { UPSTREAM_STATE_FRAME } from '../tunnel/upstream-state.ts';
 import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
 import type { Statistics } from './statistics.ts';
+import { UpstreamReport } from './upstream-report.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -90,12 +92,15 @@ export class AgentLink implements Member, SessionHandler {
 	/** It gets no new requests, and the tunnel ends with those that it has. */
 	retired = false;
 	#drained = false;
+	/** What it says of its upstream. */
+	readonly upstream: UpstreamReport;
 
 	constructor(options: AgentLinkOptions) {
 		const { identity } = options;
 		this.identity = identity;
 		this.key = keyOf(identity);
 		this.#log = options.logger;
+		this.upstream = new UpstreamReport(options.logger);
 		this.#left = options.left;
 		this.#statistics = options.statistics;
 		this.#membership = options.dispatcher.join(this);
@@ -132,7 +137,7 @@ export class AgentLink implements Member, SessionHandler {
 	/** What operators are shown. */
 	get status(): AgentStatus {
 		const { agentId: id, tokenName: token, tokenId, address, info } = this.identity;
-		const { limit, leased } = this.#membership;
+		const { limit, leased, aside } = this.#membership;
 		const { draining, rtt } = this.session;
 		const standing = !this.ready ? 'connecting' : this.#drained ? 'drained' : 'ready';
 		return {
@@ -145,6 +150,7 @@ export class AgentLink implements Member, SessionHandler {
 			scopes: this.identity.scopes,
 			state: draining ? 'leaving' : standing,
 			workers: { total: info.numWorker ?? limit, used: leased, limit },
+			upstream: this.upstream.status(aside),
 			age: Math.round(performance.now() - this.#connected),
 			rtt: rtt === 0 ? null : Math.round(rtt * 1000) / 1000,
 		};
@@ -261,6 +267,12 @@ export class AgentLink implements Member, SessionHandler {
 	settings(): void {
 		this.ready = true;
 		this.#applyLimit();
+	}
+
+	extension(_session: Session, { type, payload }: ExtensionFrame): void {
+		if (type === UPSTREAM_STATE_FRAME && this.upstream.told(payload)) {
+			this.#membership.setFault(this.upstream.fault?.state ?? 'none');
+		}
 	}
 
 	goaway(_session: Session, _last: number, _code: number, debugData: string): void {

@@ -33,6 +33,10 @@ export class Slots<M> {
 	fresh = false;
 	/** Its upstream failed again and again: it is passed over until it is tried again. */
 	aside = false;
+	/** What its agent says of its upstream: whether it can be reached, and whether it passes its health checks. */
+	fault: 'none' | 'failing' | 'down' = 'none';
+	/** It is passed over for that: always while it is down, while there are others if it is failing. */
+	out = false;
 	/** Failures since its upstream last served a request. */
 	failures = 0;
 	/** Milliseconds that it was set aside for last. */
@@ -46,7 +50,17 @@ export class Slots<M> {
 	}
 
 	get free(): number {
-		return this.open && !this.aside ? Math.max(0, this.limit - this.leased) : 0;
+		return this.usable ? Math.max(0, this.limit - this.leased) : 0;
+	}
+
+	/** Whether it may be chosen once it has a slot. */
+	get usable(): boolean {
+		return this.open && !this.aside && !this.out;
+	}
+
+	/** Whether nothing speaks against it. */
+	get sound(): boolean {
+		return this.open && !this.aside && this.fault === 'none';
 	}
 
 	/** The part of its slots that is free, of WHOLE; of one that is fresh below 0. */
@@ -103,8 +117,10 @@ export class Profile<M> implements Grants {
 	readonly scopePaths: readonly string[];
 	/** Those that wait for one of these agents. */
 	readonly lines = new Set<Line<M>>();
-	/** How many agents share it, free or not. */
+	/** How many agents share it, free or not; how many of them may be chosen, and how many are sound. */
 	members = 0;
+	usable = 0;
+	sound = 0;
 	/** By share. There are as many as different shares, few even of many agents. */
 	readonly #ranks = new Map<number, Rank<M>>();
 	/** Those in which somebody is, the one with the largest share on top. */

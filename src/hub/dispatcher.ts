@@ -93,7 +93,7 @@ export class Dispatcher<M extends Member> {
 		this.#queueMaxWithoutAgent = options.queue.maxWithoutAgent ?? options.queue.max;
 		this.#aging = options.queue.aging ?? 0;
 		this.#standing = new Standing(options.standing ?? { setAsideAfter: 0, slowStart: 0 }, (slots) =>
-			this.#offer(slots),
+			this.#settle(slots.profile, slots),
 		);
 		this.#queueTimeout = Math.min(options.queue.timeout, LONGEST_TIMEOUT);
 	}
@@ -104,16 +104,20 @@ export class Dispatcher<M extends Member> {
 
 	stats(): DispatcherStats {
 		const open = [...this.#joined].filter((slots) => slots.open);
-		const slots = open.reduce((sum, { limit }) => sum + limit, 0);
+		const slots = open.reduce((sum, { limit, out }) => sum + (out ? 0 : limit), 0);
 		return { members: open.length, slots, leased: this.#leased, waiting: this.waiting };
 	}
 
 	join(member: M): Membership {
 		const slots = new Slots(member, this.#profileOf(member));
-		slots.profile.members++;
+		const { profile } = slots;
+		profile.members++;
+		profile.usable++;
+		profile.sound++;
 		this.#standing.join(slots);
 		this.#joined.add(slots);
 		this.#byKey.set(member.key, slots);
+		if (profile.sound < profile.members) this.#settle(profile);
 		return {
 			get limit() {
 				return slots.limit;
@@ -128,6 +132,12 @@ export class Dispatcher<M extends Member> {
 				slots.limit = limit;
 				this.#offer(slots);
 			},
+			setFault: (fault) => {
+				if (slots.fault === fault) return;
+				slots.fault = fault;
+				if (fault === 'none') this.#standing.forgive(slots);
+				this.#settle(slots.profile, slots);
+			},
 			drain: () => this.#retire(slots),
 			resume: () => this.#reopen(slots),
 			leave: () => {
@@ -139,15 +149,16 @@ export class Dispatcher<M extends Member> {
 	}
 
 	/**
-	 * A slot now, or why there is none. It overtakes nobody: whoever could have a free slot was given it before.
+	 * A slot now, or why there is none; `down` if the upstreams of all agents that could have served it are left alone. It overtakes
+	 * nobody: whoever could have a free slot was given it before.
 	 * @param exclude members that refused this request already; they count as busy
 	 */
-	acquire(wanted: Wanted, exclude?: ReadonlySet<M>, urgency = 3): Lease<M> | 'no_agent' | 'busy' {
+	acquire(wanted: Wanted, exclude?: ReadonlySet<M>, urgency = 3): Lease<M> | 'no_agent' | 'busy' | 'down' {
 		const profiles = this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path));
 		if (profiles.size === 0) return 'no_agent';
 		if (this.#leased >= this.#concurrent) return 'busy';
 		const slots = this.#choose(profiles, wanted, exclude);
-		if (slots === undefined) return 'busy';
+		if (slots === undefined) return isUsable(profiles) ? 'busy' : 'down';
 		return this.#lease(slots, wanted, this.#queue.placeAtOnce(++this.#seq, urgency, now()));
 	}
 
@@ -179,10 +190,18 @@ export class Dispatcher<M extends Member> {
 		return this.#rate.retryAfter(performance.now() / 1000, this.waiting);
 	}
 
+	/** One of the agents that could serve this if it were not for their upstreams, for what there is to say about it. */
+	anyFor(wanted: Wanted): M | undefined {
+		const profiles = this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path));
+		for (const slots of this.#joined) if (slots.open && profiles.has(slots.profile)) return slots.member;
+		return undefined;
+	}
+
 	#isFullFor(wanted: Wanted): boolean {
 		if (this.#queue.length >= this.#queueMax) return true;
-		if (this.#unserved < this.#queueMaxWithoutAgent) return false;
-		return this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path)).size === 0;
+		if (this.#queue.length < this.#queueMaxWithoutAgent) return false;
+		const profiles = this.#eligibility.profiles(wanted.scope, this.#eligibility.patterns(wanted.path));
+		return profiles.size === 0 ? this.#unserved >= this.#queueMaxWithoutAgent : !isUsable(profiles);
 	}
 
 	/** Ends all waiting. */
@@ -210,13 +229,15 @@ export class Dispatcher<M extends Member> {
 
 	#retire(slots: Slots<M>): void {
 		if (!slots.open) return;
+		const { member, profile, sound, usable } = slots;
 		slots.open = false;
 		this.#update(slots);
-		const { member, profile } = slots;
 		if (this.#byKey.get(member.key) === slots) this.#byKey.delete(member.key);
 		profile.members--;
+		profile.sound -= Number(sound);
+		profile.usable -= Number(usable);
 		if (profile.members > 0) {
-			this.#bringBackLast(profile);
+			if (profile.sound < profile.members) this.#settle(profile);
 			return;
 		}
 		this.#profiles.delete(Profile.keyOf(profile));
@@ -241,25 +262,20 @@ export class Dispatcher<M extends Member> {
 		slots.profile = this.#profileOf(slots.member);
 		slots.profile.members++;
 		this.#byKey.set(slots.member.key, slots);
-		this.#offer(slots);
+		this.#settle(slots.profile, slots);
 	}
 
-	/** Nobody is set aside who is the last. */
-	#bringBackLast(profile: Profile<M>): void {
-		const left = [...this.#joined].filter((slots) => slots.profile === profile && slots.open);
-		if (left.some((slots) => !slots.aside)) return;
-		for (const slots of left) {
-			this.#standing.bringBack(slots);
-			this.#offer(slots);
+	/** One of these agents came, went or changed its standing: who may be chosen now. @param changed the one, if it is still among them */
+	#settle(profile: Profile<M>, changed?: Slots<M>): void {
+		const members = [...this.#joined].filter((slots) => slots.profile === profile && slots.open);
+		const before = members.map(({ usable }) => usable);
+		this.#standing.settle(profile, members);
+		for (const [i, slots] of members.entries()) {
+			// Whoever is put where it belongs goes behind its equals, so nobody is without need.
+			if (slots === changed || slots.usable !== before[i]) this.#update(slots);
 		}
-	}
-
-	/** Whether another agent, which is not set aside, may serve all that this one may. */
-	#hasOther(slots: Slots<M>): boolean {
-		for (const other of this.#joined) {
-			if (other !== slots && other.profile === slots.profile && other.open && !other.aside) return true;
-		}
-		return false;
+		this.#match();
+		this.#decisions.tell();
 	}
 
 	/** What it has free may be given away. */
@@ -289,11 +305,13 @@ export class Dispatcher<M extends Member> {
 		slots.leased++;
 		this.#update(slots);
 		return new HeldLease(slots.member, place, (outcome) => {
-			if (outcome !== null) this.#standing.judge(slots, outcome, () => this.#hasOther(slots));
+			const others = slots.profile.sound - Number(slots.sound);
+			const aside = outcome !== null && this.#standing.judge(slots, outcome, others > 0);
 			this.#rate.count(performance.now() / 1000);
 			this.#leased--;
 			slots.leased--;
-			this.#offer(slots);
+			if (aside) this.#settle(slots.profile, slots);
+			else this.#offer(slots);
 		});
 	}
 
@@ -391,4 +409,10 @@ export class Dispatcher<M extends Member> {
 /** Whole milliseconds, which V8 keeps without a box. */
 function now(): number {
 	return Math.floor(performance.now());
+}
+
+/** Whether there is one that a request may be given to once it has a slot. */
+function isUsable<M>(profiles: ReadonlySet<Profile<M>>): boolean {
+	for (const { usable } of profiles) if (usable > 0) return true;
+	return false;
 }

@@ -27,13 +27,21 @@ const ALLOWED = ['allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'];
 
 const WAITS_FOR_WORKER: ReadonlySet<string> = new Set(['busy', 'queue_full', 'queue_timeout']);
 
+export interface QueueOptions {
+	readonly mode: 'header' | 'always';
+	readonly timeout: number;
+	readonly maxBytes: number;
+	/** Whether requests that wait do so also while nothing but upstreams is lacking. */
+	readonly waitForUpstream?: boolean | undefined;
+}
+
 export interface GatewayOptions {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
 	/** null where upstreams decide about cross-origin requests. */
 	readonly cors: Cors | null;
 	readonly upgrades: Upgrades;
-	readonly queue: { readonly mode: 'header' | 'always'; readonly timeout: number; readonly maxBytes: number };
+	readonly queue: QueueOptions;
 	readonly firstByteTimeout: number;
 	/** Whether a request may be sent once more whose agent was lost, where that does no harm. */
 	readonly retryIdempotent: boolean;

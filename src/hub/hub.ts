@@ -75,8 +75,12 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		changed: () => void acceptor.endRevoked(),
 		logger,
 	});
-	const { concurrent, setAsideAfter, slowStart } = options;
-	const dispatcher = new Dispatcher<AgentLink>({ concurrent, queue, standing: { setAsideAfter, slowStart } });
+	const { concurrent, setAsideAfter, setAsideLast, slowStart } = options;
+	const dispatcher = new Dispatcher<AgentLink>({
+		concurrent,
+		queue,
+		standing: { setAsideAfter, setAsideLast, slowStart },
+	});
 	const upgrades = new Upgrades(options.upgrades);
 	const statistics = new Statistics();
 	const gateway = new Gateway({

@@ -15,6 +15,8 @@ export interface Membership {
 	readonly leased: number;
 	/** Its upstream failed again and again: others are preferred to it. */
 	readonly aside: boolean;
+	/** What the agent says of its upstream. One that is down gets nothing, one that is failing nothing while there are others. */
+	setFault(fault: 'none' | 'failing' | 'down'): void;
 	/** The agent's SETTINGS_MAX_CONCURRENT_STREAMS: 0 is paused; it may be below what is leased. */
 	setLimit(limit: number): void;
 	/** No new leases; those that exist stay. */

@@ -69,9 +69,12 @@ export interface HubOptions {
 		readonly maxBytes: number;
 		/** How long until a waiting request counts as one step more urgent; 0 for never. */
 		readonly aging?: number | undefined;
+		/** Whether requests that wait do so also while the upstreams of all agents that could serve them are down; else that is a 502. */
+		readonly waitForUpstream?: boolean | undefined;
 	};
 	/** See StandingOptions. */
 	readonly setAsideAfter: number;
+	readonly setAsideLast: boolean;
 	readonly slowStart: number;
 	/** Whether an idempotent request without a body is sent once more when its agent was lost. */
 	readonly retryIdempotent: boolean;
@@ -126,8 +129,10 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 		timeout: 300_000,
 		maxBytes: 256 * 1024 * 1024,
 		aging: 30_000,
+		waitForUpstream: false,
 	},
 	setAsideAfter: 5,
+	setAsideLast: false,
 	slowStart: 10_000,
 	retryIdempotent: false,
 	heartbeat: { interval: 10_000, timeout: 5000 },

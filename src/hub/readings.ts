@@ -80,7 +80,8 @@ function agents(acceptor: Acceptor): Iterable<AgentReading> {
 		}
 		const slots = link.takesRequests ? limit : 0;
 		const roundTrip = link.session.rtt === 0 ? null : link.session.rtt / 1000;
-		readings.set(key, { agent, token, slots, used, paused: slots === 0, aside, roundTrip });
+		const fault = link.upstream.fault?.reason ?? null;
+		readings.set(key, { agent, token, slots, used, paused: slots === 0, aside, fault, roundTrip });
 	}
 	return readings.values();
 }

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runCli, startCli } from '../helpers/cli.ts';
+import { RestartableUpstream } from '../helpers/restartable-upstream.ts';
+import { ask, stack, token, WAITS } from '../helpers/stack.ts';
 
 const HUB = ['hub', 'run', '--secret', 'a secret that is long enough', '--host', '127.0.0.1', '--adminPort', 'off'];
 
@@ -54,4 +56,23 @@ test('an agent joins with the token that was registered, and serves', async (t) 
 	assert.equal((await agent.exit).code, 0);
 	hub.child.kill('SIGINT');
 	assert.equal((await hub.exit).code, 0);
+});
+
+test('an agent with --waitForUpstream joins when its upstream takes connections', async (t) => {
+	const service = await RestartableUpstream.open(t);
+	await service.stop();
+	const { hub, port } = await stack(t);
+	const home = await mkdtemp(join(tmpdir(), 'slime-run-'));
+	t.after(() => rm(home, { recursive: true, force: true }));
+	await writeFile(join(home, 'token'), await token());
+	const where = ['--tokenFile', join(home, 'token'), '--hub', hub.url, '--upstream', service.address];
+	const agent = startCli(['agent', 'run', ...where, '--no-report-hardware', '--waitForUpstream'], { home });
+	t.after(() => agent.child.kill('SIGKILL'));
+	await agent.output(/the upstream is down: connection refused/);
+	assert.equal(hub.agents, 0);
+	await service.start();
+	await agent.output(/"msg":"connected"/);
+	assert.equal((await ask(port, '/', { headers: WAITS })).body, 'up');
+	agent.child.kill('SIGTERM');
+	assert.equal((await agent.exit).code, 0);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { runCli } from '../helpers/cli.ts';
-import { closedPort, listenOn, stack, token, upstream } from '../helpers/stack.ts';
+import { ask, closedPort, eventually, listenOn, stack, token, upstream } from '../helpers/stack.ts';
 
 test('the status is two tables, and JSON when that is asked for', async (t) => {
 	const service = await upstream(t, (_req, res) => res.end());
@@ -16,7 +16,19 @@ test('the status is two tables, and JSON when that is asked for', async (t) => {
 	assert.deepEqual(head, ['HUB', 'STATE', 'UP', 'AGENTS', 'SLOTS', 'USED', 'WAITING', 'QUEUE']);
 	assert.deepEqual(first?.slice(3), ['1', '3', '0', '0', '1024']);
 	assert.deepEqual(empty, ['']);
-	const columns = ['AGENT', 'TOKEN', 'TOKEN ID', 'ADDRESS', 'VERSION', 'STATE', 'WORKERS', 'USED', 'UP', 'RTT'];
+	const columns = [
+		'AGENT',
+		'TOKEN',
+		'TOKEN ID',
+		'ADDRESS',
+		'VERSION',
+		'STATE',
+		'WORKERS',
+		'USED',
+		'UP',
+		'RTT',
+		'UPSTREAM',
+	];
 	assert.deepEqual(agentHead, columns);
 	assert.deepEqual(agent?.slice(0, 2), ['gpu-7', 'berlin']);
 	assert.deepEqual(agent?.slice(5, 8), ['ready', '3', '0']);
@@ -26,6 +38,19 @@ test('the status is two tables, and JSON when that is asked for', async (t) => {
 	const json = JSON.parse((await runCli([...status, '--json'])).stdout);
 	assert.deepEqual(json.slots, { total: 3, used: 0, concurrent: 0 });
 	assert.equal(json.agents[0].id, 'gpu-7');
+});
+
+test('the status says what is wrong with an upstream', async (t) => {
+	const { hub, port, join, log } = await stack(t, [], { hub: { adminPort: 0 } });
+	await join(`127.0.0.1:${await closedPort()}`, { agentID: 'gpu-8' });
+	await ask(port);
+	await eventually('the hub knows', () => log.has("the agent's upstream is down"));
+	const { stdout } = await runCli(['status', '--adminPort', `${hub.adminPort}`]);
+	assert.match(stdout, /^gpu-8\t.*\tdown: connection refused$/m);
+	const json = JSON.parse((await runCli(['status', '--adminPort', `${hub.adminPort}`, '--json'])).stdout);
+	const { age, ...upstreamStatus } = json.agents[0].upstream;
+	assert.equal(typeof age, 'number');
+	assert.deepEqual(upstreamStatus, { state: 'down', reason: 'refused', message: 'connection refused' });
 });
 
 test('without a hub the status is one line on stderr, and code 1', async (t) => {

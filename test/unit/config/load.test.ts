@@ -44,8 +44,10 @@ test('the defaults are those of the documentation', async (t) => {
 			timeout: 300_000,
 			maxBytes: 268_435_456,
 			aging: 30_000,
+			waitForUpstream: false,
 		},
 		setAsideAfter: 5,
+		setAsideLast: false,
 		slowStart: 10_000,
 		retryIdempotent: false,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
@@ -69,6 +71,8 @@ test('the defaults are those of the documentation', async (t) => {
 		numWorker: 1,
 		reportHardware: true,
 		transport: 'auto',
+		waitForUpstream: false,
+		healthCheck: { interval: 10_000, timeout: 5_000, unhealthyThreshold: 3, healthyThreshold: 1 },
 		connectTimeout: 10_000,
 		resolveInterval: 30_000,
 		firstByteTimeout: 600_000,
@@ -109,6 +113,7 @@ test('a flag stands above a variable, a variable above the file, the file above 
 		timeout: 300_000,
 		maxBytes: 2048,
 		aging: 30_000,
+		waitForUpstream: false,
 	});
 	assert.equal(logLevel, 'debug');
 });
