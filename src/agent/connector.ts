@@ -45,6 +45,28 @@ export interface ConnectorOptions {
 /** Milliseconds until an address that led to a known hub is asked again: a balancer may lead to another one. */
 const ASK_AGAIN = 60_000;
 
+/** In milliseconds: a hub that hands over for longer is not waited for. */
+const LONGEST_MOVE = 60_000;
+
+/** So long as a hub that hands over drains, the next one may not accept yet, and a dial that gave up would only leave its place in line. */
+class Moving {
+	readonly over: Promise<void>;
+	readonly #timer: NodeJS.Timeout;
+	#end: () => void = () => undefined;
+
+	constructor() {
+		this.over = new Promise((resolve) => {
+			this.#end = resolve;
+		});
+		this.#timer = setTimeout(this.#end, LONGEST_MOVE);
+	}
+
+	end(): void {
+		clearTimeout(this.#timer);
+		this.#end();
+	}
+}
+
 export class Connector {
 	readonly #options: ConnectorOptions;
 	readonly #backoff = new Backoff();
@@ -59,8 +81,8 @@ export class Connector {
 	#address: string | undefined;
 	/** There is a tunnel to the same hub, by another address. */
 	#idle = false;
-	/** The hub has said that it hands over. */
-	#moving = false;
+	/** The hub has said that it hands over, and there is no tunnel to the next one yet. */
+	#moving: Moving | null = null;
 	#whenEmpty: (() => void) | null = null;
 
 	constructor(options: ConnectorOptions) {
@@ -114,6 +136,7 @@ export class Connector {
 	}
 
 	#stop(): void {
+		this.#endMoving();
 		clearTimeout(this.#timer);
 		if (!this.#ending.signal.aborted) this.#ending.abort(new Error('the agent is ending'));
 	}
@@ -127,6 +150,8 @@ export class Connector {
 			const dialed = await dialTunnel({
 				...this.#options,
 				secureContext,
+				// Others have their turn meanwhile if the hub is one of several.
+				countFrom: this.#options.address === undefined ? this.#moving?.over : undefined,
 				signal: this.#ending.signal,
 				inTurn: (handshake) => this.#options.inTurn(() => this.#identified(handshake)),
 			});
@@ -177,9 +202,14 @@ export class Connector {
 		this.#address = address;
 		logger.info({ hub: hub.label, address: this.#options.address, transport }, 'connected');
 		// A hub that hands over drains by itself, and serves what waits there.
-		if (before !== null && !this.#moving) before.drain();
-		this.#moving = false;
+		if (before !== null && this.#moving === null) before.drain();
+		this.#endMoving();
 		this.#options.changed(true);
+	}
+
+	#endMoving(): void {
+		this.#moving?.end();
+		this.#moving = null;
 	}
 
 	#lost(): void {
@@ -195,11 +225,12 @@ export class Connector {
 		this.#backoff.disconnected();
 		if (reason === 'moving') {
 			// What waits at this hub is still served, so it stays the current one until there is another.
-			this.#moving = true;
+			this.#moving ??= new Moving();
 			logger.info({ hub: hub.label }, 'the hub hands over to another one');
 			this.#dialAfter(this.#backoff.next());
 			return;
 		}
+		this.#endMoving();
 		this.#lost();
 		if (reason === 'replaced') {
 			logger.error(
@@ -220,6 +251,7 @@ export class Connector {
 		this.#tunnels.delete(tunnel);
 		if (this.#tunnels.size === 0) this.#whenEmpty?.();
 		if (tunnel !== this.#current) return;
+		this.#endMoving();
 		this.#lost();
 		this.#backoff.disconnected();
 		if (this.#ending.signal.aborted) return;

@@ -36,6 +36,8 @@ export interface DialOptions {
 	readonly transport?: Transport | undefined;
 	/** Milliseconds for everything up to the 101. */
 	readonly connectTimeout: number;
+	/** From when on these count, if not from the beginning: until then it is known why nobody answers. */
+	readonly countFrom?: Promise<unknown> | undefined;
 	readonly signal?: AbortSignal | undefined;
 	/** One of the addresses of the hub's name, to connect to that one; not through a proxy. */
 	readonly address?: string | undefined;
@@ -68,14 +70,21 @@ export interface DialedTunnel {
 
 /** @throws HandshakeError; the signal's reason if it was aborted */
 export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
-	const { hub, connectTimeout, signal } = options;
+	const { hub, connectTimeout, countFrom, signal } = options;
 	signal?.throwIfAborted();
 	const ending = new AbortController();
 	const attempt: Attempt = { signal: ending.signal, busyWith: '' };
-	const timer = setTimeout(() => {
-		const text = `gave up after ${connectTimeout / 1000} s ${attempt.busyWith}`;
-		ending.abort(new HandshakeError('unreachable', text));
-	}, connectTimeout);
+	let timer: NodeJS.Timeout | undefined;
+	let over = false;
+	const count = () => {
+		if (over) return;
+		timer = setTimeout(() => {
+			const text = `gave up after ${connectTimeout / 1000} s ${attempt.busyWith}`;
+			ending.abort(new HandshakeError('unreachable', text));
+		}, connectTimeout);
+	};
+	if (countFrom === undefined) count();
+	else void countFrom.then(count);
 	const stop = () => ending.abort(signal?.reason);
 	signal?.addEventListener('abort', stop, { once: true });
 	try {
@@ -113,6 +122,7 @@ export async function dialTunnel(options: DialOptions): Promise<DialedTunnel> {
 		signal?.throwIfAborted();
 		throw error;
 	} finally {
+		over = true;
 		clearTimeout(timer);
 		signal?.removeEventListener('abort', stop);
 	}

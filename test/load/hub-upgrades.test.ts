@@ -105,7 +105,8 @@ test(
 		const held = new Arrivals();
 		const one = await service(t, held);
 		const first = await socket.startHub();
-		const { log } = await joined(t, socket.port, [one.address]);
+		// Shorter than it takes until the next one is there.
+		const { log } = await joined(t, socket.port, [one.address], { connectTimeout: 500 });
 		const running = ask(socket.port, '/held');
 		const [, res] = await held.next();
 		const waiting = ask(socket.port, '/', { headers: WAITS });
@@ -120,6 +121,7 @@ test(
 		const bodies = (await Promise.all([running, waiting, next])).map(({ body }) => body);
 		assert.deepEqual(bodies, ['done', 'partrest', 'partrest']);
 		assert.equal(one.peak, 1);
+		assert.ok(!log.has('not connected'), 'it stayed in line where the next one accepts');
 		await stopped(first);
 	},
 );
