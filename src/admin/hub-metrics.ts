@@ -39,6 +39,7 @@ export interface HubReadings {
 	readonly cancels: Counts;
 	readonly replays: Counts;
 	readonly refusedHandshakes: Counts;
+	readonly endedConnections: Counts;
 	requests(): Iterable<{ readonly status: string; readonly outcome: string; readonly count: number }>;
 	agents(): Iterable<AgentReading>;
 }
@@ -93,6 +94,12 @@ export function hubFamilies(hub: HubReadings, lag: Distribution): readonly Famil
 		records('tunnels_closed_total', 'Tunnels that ended, by how', 'reason', () => hub.closed),
 		records('tunnel_bytes_total', 'Bytes of HTTP/2 from and to agents', 'direction', () => hub.tunnelBytes),
 		records('refused_handshakes_total', 'Agents that were not let in, by why', 'reason', () => hub.refusedHandshakes),
+		records(
+			'connections_ended_total',
+			'Connections that were too slow, or too many, by the phase that they were in',
+			'phase',
+			() => hub.endedConnections,
+		),
 		gauge('draining', '1 while the hub ends', () => Number(hub.draining)),
 		histogram('event_loop_lag_seconds', 'How late timers are: what everything waits when the hub is too busy', lag),
 		counter('event_loop_busy_seconds_total', 'Time that the event loop did not wait', busySeconds),

@@ -1,12 +1,13 @@
 /** The operators' listener, apart from the applications' port on purpose. What it answers is in the routes that it is given. */
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { AuditLog } from '../shared/audit-log.ts';
 import { type ErrorCode, errorBody, messageOf, SlimeError } from '../shared/errors.ts';
 import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
+import { PerAddress } from '../shared/per-address.ts';
 import type { AdminAccess } from './access.ts';
+import { answerError } from './answers.ts';
 import { type Route, Router } from './router.ts';
 
 export interface AdminOptions {
@@ -15,18 +16,41 @@ export interface AdminOptions {
 	/** null if there is none. */
 	readonly audit: AuditLog | null;
 	readonly logger: Logger;
+	/** Hears of each connection that is ended for what it did not do, or that is one too many. */
+	readonly ended: EndedCounter;
+	/** Other limits than those of ADMIN_LIMITS. */
+	readonly limits?: Partial<AdminLimits>;
 }
 
-const MOST_CONNECTIONS = 256;
-/** A request has to be here whole within 5 s. */
-const LIMITS = {
-	maxHeaderSize: 16 * 1024,
-	headersTimeout: 5000,
+export interface EndedCounter {
+	count(phase: 'first_byte' | 'headers' | 'keep_alive' | 'per_address' | 'too_many', address: string | undefined): void;
+}
+
+export interface AdminLimits {
+	readonly connections: number;
+	readonly connectionsPerAddress: number;
+	/** Then a connection ends after its last answer. */
+	readonly requestsPerConnection: number;
+	readonly headerBytes: number;
+	readonly headerFields: number;
+	/** Milliseconds in which a request has to be here whole. */
+	readonly requestTimeout: number;
+	/** Milliseconds for which a connection is kept without a request. */
+	readonly keepAliveTimeout: number;
+	/** Milliseconds without a byte either way, after which a connection is closed: who does not read its answer holds nothing. */
+	readonly silence: number;
+}
+
+export const ADMIN_LIMITS: AdminLimits = {
+	connections: 256,
+	connectionsPerAddress: 128,
+	requestsPerConnection: 1000,
+	headerBytes: 16 * 1024,
+	headerFields: 100,
 	requestTimeout: 5000,
-	connectionsCheckingInterval: 1000,
+	keepAliveTimeout: 5000,
+	silence: 30_000,
 };
-/** Milliseconds without a byte either way, after which a connection is closed: who does not read its answer holds nothing. */
-const SILENCE = 30_000;
 
 export type AdminAddress =
 	| { readonly fd: number }
@@ -56,12 +80,8 @@ export class AdminServer {
 	async open(where: AdminAddress): Promise<AddressInfo | undefined> {
 		const to = listenAddress(where);
 		if (to === null) return undefined;
-		const { routes, access, audit, logger } = this.#options;
-		const router = new Router(routes, access, audit, logger);
-		const server = createServer(LIMITS, (req, res) => void router.handle(req, res));
-		server.maxConnections = MOST_CONNECTIONS;
-		server.timeout = SILENCE;
-		server.on('clientError', refuse);
+		const { access, logger } = this.#options;
+		const server = this.#limited();
 		let address: AddressInfo;
 		try {
 			address = await listenAt(server, to);
@@ -77,6 +97,45 @@ export class AdminServer {
 		return address;
 	}
 
+	#limited(): Server {
+		const { routes, access, audit, logger, ended } = this.#options;
+		const limits = { ...ADMIN_LIMITS, ...this.#options.limits };
+		const router = new Router(routes, access, audit, logger);
+		const options = {
+			maxHeaderSize: limits.headerBytes,
+			headersTimeout: limits.requestTimeout,
+			requestTimeout: limits.requestTimeout,
+			connectionsCheckingInterval: Math.min(1000, limits.requestTimeout),
+			keepAliveTimeout: limits.keepAliveTimeout,
+		};
+		const server = createServer(options, (req, res) => {
+			if (req.rawHeaders.length <= 2 * limits.headerFields) void router.handle(req, res);
+			else answerError(res, new SlimeError('headers_too_large', 'Too many header fields.'));
+		});
+		// Node would drop what is over the limit without a word.
+		server.maxHeadersCount = 0;
+		server.maxConnections = limits.connections;
+		server.maxRequestsPerSocket = limits.requestsPerConnection;
+		server.timeout = limits.silence;
+		const perAddress = new PerAddress(limits.connectionsPerAddress);
+		server.on('connection', (socket: Socket) => {
+			const address = socket.remoteAddress ?? 'unknown';
+			if (perAddress.admit(address, socket)) return;
+			ended.count('per_address', address);
+			socket.destroy();
+		});
+		server.on('drop', (data) => ended.count('too_many', data?.remoteAddress));
+		server.on('timeout', (socket) => {
+			ended.count('keep_alive', socket.remoteAddress);
+			socket.destroy();
+		});
+		server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+			if (error.code === LATE) ended.count(socket.bytesRead === 0 ? 'first_byte' : 'headers', socket.remoteAddress);
+			refuse(error, socket);
+		});
+		return server;
+	}
+
 	async close(): Promise<void> {
 		const server = this.#server;
 		if (server === null) return;
@@ -86,15 +145,17 @@ export class AdminServer {
 	}
 }
 
+const LATE = 'ERR_HTTP_REQUEST_TIMEOUT';
+
 /** What Node's parser found; anything else is a bad request. */
 const MALFORMED: Readonly<Record<string, ErrorCode>> = {
 	HPE_HEADER_OVERFLOW: 'headers_too_large',
-	ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+	[LATE]: 'request_timeout',
 };
 
 /** What is no request, or comes too slowly, is answered in the shape of all errors and closed; behind another answer just closed. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-	if (error.code === 'ECONNRESET' || !socket.writable || (socket as Socket).bytesWritten > 0) {
+function refuse(error: NodeJS.ErrnoException, socket: Socket): void {
+	if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
 		socket.destroy();
 		return;
 	}

@@ -4,8 +4,8 @@ import type { Logger } from '../shared/logger.ts';
 /**
  * `proxy_header`: a trusted proxy's PROXY header was late or malformed. `tls_handshake`: it was late. `first_byte`: nothing was said.
  * `preface`: HTTP/2's began and did not end. `frame`: its first SETTINGS were late, or a frame or a header block did not
- * end. `headers`: a request's headers were late, in HTTP/1. `keep_alive`: idle for long. `per_address`: one address had too
- * many. `too_many`: all together were too many.
+ * end. `headers`: a request's headers were late, in HTTP/1, or anything of one at the admin listener. `keep_alive`: idle for long.
+ * `per_address`: one address had too many. `too_many`: all together were too many.
  */
 export type EndedPhase = keyof EndedCounts;
 

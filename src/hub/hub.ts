@@ -144,11 +144,12 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
 	};
 	const lag = new EventLoopLag();
-	const readings = readingsOf(statistics, gateway, dispatcher, acceptor);
+	const readings = readingsOf(statistics, listeners.ended, gateway, dispatcher, acceptor);
 	const admin = new AdminServer({
 		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api)],
 		access,
 		audit,
+		ended: listeners.ended,
 		logger,
 	});
 	let adminPort: number | undefined;

@@ -11,6 +11,7 @@ import { cutSocket } from '../shared/cut-socket.ts';
 import { type ErrorCode, SlimeError } from '../shared/errors.ts';
 import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
+import { PerAddress } from '../shared/per-address.ts';
 import type { ServerTls } from '../tls/contexts.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
 import { asksForWebSocket, refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
@@ -23,7 +24,6 @@ import { Http1App, underWay } from './http1-app.ts';
 import { Http1Upgrade } from './http1-upgrade.ts';
 import type { HubOptions } from './options.ts';
 import { Peer, peerOf, setPeer } from './peer.ts';
-import { PerAddress } from './per-address.ts';
 import { newRequestId } from './request-id.ts';
 import type { Upgrades } from './upgrades.ts';
 

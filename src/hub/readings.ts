@@ -4,11 +4,13 @@ import { version } from '../shared/version.ts';
 import type { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { EndedConnections } from './ended.ts';
 import type { Gateway } from './gateway.ts';
 import type { Statistics } from './statistics.ts';
 
 export function readingsOf(
 	statistics: Statistics,
+	ended: EndedConnections,
 	gateway: Gateway,
 	dispatcher: Dispatcher<AgentLink>,
 	acceptor: Acceptor,
@@ -44,6 +46,9 @@ export function readingsOf(
 		closed: statistics.closed,
 		cancels: statistics.cancels,
 		replays: statistics.replays,
+		get endedConnections() {
+			return { ...ended.counts };
+		},
 		get refusedHandshakes() {
 			return Object.fromEntries(statistics.refusedHandshakes);
 		},

@@ -24,6 +24,7 @@ const READINGS: HubReadings = {
 	cancels: {},
 	replays: {},
 	refusedHandshakes: {},
+	endedConnections: {},
 	requests: () => [],
 	agents: () => [],
 };

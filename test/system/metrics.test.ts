@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createAgent } from '../../src/index.ts';
 import { Scrape } from '../helpers/scraping.ts';
-import { Arrivals, ask, closedPort, eventually, stack, token, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, closedPort, eventually, RawClient, stack, token, upstream } from '../helpers/stack.ts';
 
 const hub = { adminPort: 0 };
 
@@ -186,4 +186,12 @@ test('no text of an application or of a secret is in a scrape', async (t) => {
 	await ask(port, '/', { headers: { ...headers, 'slime-scope': 'shibboleth' } });
 	const { text } = await Scrape.of(one);
 	assert.ok(!text.includes('shibboleth'));
+});
+
+test('connections that say nothing are told of by the phase that they were in', async (t) => {
+	const { hub: one, port } = await stack(t, [], { hub: { ...hub, headersTimeout: 200 } });
+	await (await RawClient.open(t, port)).all();
+	const scrape = await Scrape.of(one);
+	assert.equal(scrape.get('slime_hub_connections_ended_total{phase="first_byte"}'), 1);
+	assert.equal(scrape.get('slime_hub_connections_ended_total{phase="tls_handshake"}'), 0);
 });
