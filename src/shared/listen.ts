@@ -29,5 +29,5 @@ export async function listenAt(server: Server, where: ListenAddress, backlog = 5
 	const address = server.address();
 	if (typeof address === 'object' && address !== null) return address;
 	server.close();
-	throw new UsageError(`the socket at ${address} is no TCP socket: it needs an address and a port`);
+	throw new UsageError('a Unix socket was passed: only sockets with an address and a port are served');
 }
