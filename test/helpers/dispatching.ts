@@ -30,11 +30,12 @@ export function dispatching(
 		max?: number;
 		maxWithoutAgent?: number;
 		timeout?: number;
+		aging?: number;
 		standing?: StandingOptions;
 	} = {},
 ) {
-	const { concurrent = 0, max = 1024, maxWithoutAgent, timeout = 300_000, standing } = options;
-	const dispatcher = new Dispatcher<Agent>({ concurrent, queue: { max, maxWithoutAgent, timeout }, standing });
+	const { concurrent = 0, max = 1024, maxWithoutAgent, timeout = 300_000, aging, standing } = options;
+	const dispatcher = new Dispatcher<Agent>({ concurrent, queue: { max, maxWithoutAgent, timeout, aging }, standing });
 	/** What waiters were told, in order: `name:agent` or `name:code`. */
 	const told: string[] = [];
 	const leases = new Map<string, Lease<Agent>>();

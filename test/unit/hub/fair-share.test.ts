@@ -100,6 +100,31 @@ describe('those who wait', () => {
 		assert.equal(queue.length, 0);
 	});
 
+	it('are served in a bounded time, however many keep coming that are more urgent', (t) => {
+		const aging = 5000;
+		t.mock.timers.enable({ apis: ['setInterval', 'setTimeout'] });
+		let time = 0;
+		t.mock.method(performance, 'now', () => time);
+		const { dispatcher, told, leases, join, acquire, wait } = dispatching({ aging });
+		end(t, dispatcher);
+		join('a', 1);
+		let lease = acquire();
+		wait('patient', {}, { urgency: 7, caller: 'patient' });
+		// Always somebody of the highest urgency waits, and every 100 ms one is served.
+		for (let i = 0; i < 3; i++) wait(`u${i}`, {}, { urgency: 0 });
+		for (let next = 3; !told.includes('patient:a'); next++) {
+			time += 100;
+			t.mock.timers.tick(100);
+			wait(`u${next}`, {}, { urgency: 0 });
+			lease.release();
+			lease = leases.get(told.at(-1)?.split(':')[0] ?? '') ?? assert.fail(`${told}`);
+			assert.ok(time <= 7 * aging + 10_000, 'it waits for ever');
+		}
+		// Seven steps, each up to a second late, and then its turn.
+		assert.ok(time >= 7 * aging && time <= 7 * aging + 8000, `${time} ms`);
+		lease.release();
+	});
+
 	it('are told to try again by how fast slots came free', () => {
 		const rate = new DrainRate(1000);
 		assert.equal(rate.retryAfter(1000, 0), 1);
