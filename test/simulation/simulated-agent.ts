@@ -10,6 +10,8 @@ export class SimulatedAgent {
 	readonly world: World;
 	/** Since when a worker has been free without a break; Infinity while all are taken. */
 	freeSince: number;
+	/** When a request last came to a worker, or a worker became free. */
+	changedAt = 0;
 	/** Requests at the upstream. */
 	readonly #working = new Map<number, Slot>();
 
@@ -18,7 +20,7 @@ export class SimulatedAgent {
 		this.world = world;
 		this.random = random;
 		this.number = number;
-		this.scopes = world.scopes.filter(() => random(3) > 0);
+		this.scopes = world.scopes.filter(() => world.calm || random(3) > 0);
 		this.slots = new Slots(1 + random(4), () => world.clock.now);
 		this.freeSince = world.clock.now;
 	}
@@ -36,10 +38,12 @@ export class SimulatedAgent {
 		const { world } = this;
 		world.started(request);
 		this.#working.set(request, slot);
+		this.changedAt = world.clock.now;
 		if (this.working > this.slots.capacity) world.fail(`agent ${this.number} has more than its workers`);
 		if (this.working === this.slots.capacity) this.freeSince = Number.POSITIVE_INFINITY;
 		return () => {
 			this.#working.delete(request);
+			this.changedAt = world.clock.now;
 			if (this.freeSince === Number.POSITIVE_INFINITY) this.freeSince = world.clock.now;
 			if (world.plants('slot dropped')) return;
 			slot.release();

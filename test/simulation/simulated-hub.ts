@@ -8,6 +8,9 @@ import type { Ending, World } from './world.ts';
 /** Milliseconds that a slot may stay free which somebody could have: the longest rest of a hub that used no turn, and then some. */
 const LONGEST_FREE = 15_000;
 
+/** The same where tunnels are quick, none is lost, and every agent serves everything. */
+const LONGEST_IDLE = 100;
+
 export interface Request {
 	readonly number: number;
 	readonly wanted: Wanted;
@@ -78,6 +81,20 @@ export class SimulatedHub {
 				if (now - since > LONGEST_FREE)
 					this.#world.fail(`request ${request.number} waits for agent ${agent.number}, which is free`);
 			}
+		}
+	}
+
+	/** In a calm world every worker is at work within 100 ms of somebody waiting, at whichever hub. */
+	checkIdle(agents: readonly SimulatedAgent[]): void {
+		const { now } = this.#world.clock;
+		const [first] = this.waiting;
+		if (first === undefined) return;
+		for (const { working, slots, changedAt, number } of agents) {
+			const since = Math.max(changedAt, first.waitingSince);
+			if (working < slots.capacity && now - since > LONGEST_IDLE)
+				this.#world.fail(
+					`request ${first.number} has waited for ${now - first.waitingSince} ms, and agent ${number} idles`,
+				);
 		}
 	}
 

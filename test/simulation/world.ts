@@ -20,6 +20,8 @@ export interface RunOptions {
 	readonly fault?: Fault | undefined;
 	/** Only what can be seen from outside is judged, not what the classes say of themselves. */
 	readonly fromOutside?: boolean | undefined;
+	/** Three hubs, five agents for all scopes, tunnels that stay up and take 5 ms at most: then no worker may idle for long. */
+	readonly calm?: boolean | undefined;
 }
 
 export interface Report {
@@ -73,8 +75,9 @@ export class World {
 
 	#run(): Report {
 		const { random } = this;
-		for (let i = 2 + random(2); i > 0; i--) this.#hubs.push(new SimulatedHub(this, 20 + random(40)));
-		for (let i = 3 + random(4); i > 0; i--) this.#agents.push(new SimulatedAgent(this, this.#agents.length));
+		const { calm = false } = this.#options;
+		for (let i = calm ? 3 : 2 + random(2); i > 0; i--) this.#hubs.push(new SimulatedHub(this, 20 + random(40)));
+		for (let i = calm ? 5 : 3 + random(4); i > 0; i--) this.#agents.push(new SimulatedAgent(this, this.#agents.length));
 		for (const hub of this.#hubs) {
 			for (const agent of this.#agents) this.#connect(hub, agent);
 			this.#arrivals(hub);
@@ -116,6 +119,10 @@ export class World {
 		return true;
 	}
 
+	get calm(): boolean {
+		return this.#options.calm === true;
+	}
+
 	get #open(): number {
 		const { requests, served, lost, left, busy, queue_full, queue_timeout } = this.counts;
 		return requests - served - lost - left - busy - queue_full - queue_timeout;
@@ -128,6 +135,7 @@ export class World {
 			for (const agent of this.#agents) agent.check();
 			for (const hub of this.#hubs) hub.check();
 		}
+		if (this.calm) for (const hub of this.#hubs) hub.checkIdle(this.#agents);
 		if (this.#steps % LOOK_EVERY === 0) for (const hub of this.#hubs) hub.checkWaiting(this.#agents);
 		return true;
 	}
@@ -178,13 +186,14 @@ export class World {
 
 	/** A tunnel, which is cut or drained some time later, and made again. */
 	#connect(hub: SimulatedHub, agent: SimulatedAgent): void {
-		const slow = [2, 20, 200][this.random(3)] ?? 20;
+		const slow = this.calm ? 5 : ([2, 20, 200][this.random(3)] ?? 20);
 		this.counts.tunnels++;
 		const toHub = new Wire<ToHub>(this.clock, this.random, slow, (message) => end.receive(message));
 		const toAgent = new Wire<ToAgent>(this.clock, this.random, slow, (message) => agentEnd.receive(message));
 		const end = new HubEnd(hub, agent, (message) => toAgent.send(message));
 		const agentEnd = new AgentEnd(agent, this.clock, (message) => toHub.send(message));
 		hub.ends.add(end);
+		if (this.calm) return;
 		const close = () => {
 			toHub.cut = toAgent.cut = true;
 			hub.ends.delete(end);

@@ -17,6 +17,14 @@ test('no invariant is broken in a few worlds, in which everything happens', () =
 	for (const [what, count] of totals) assert.ok(count > 0, `none ${what}`);
 });
 
+test('with three hubs and five agents every worker is at work within 100 ms while somebody waits, at whichever hub', () => {
+	for (let seed = 1; seed <= 3; seed++) {
+		const { counts } = run({ seed, calm: true, steps: 2 * STEPS });
+		assert.ok(counts.waited > 1000, `${counts.waited} waited`);
+		assert.equal(counts.lost, 0);
+	}
+});
+
 test('one seed is one run', () => {
 	assert.deepEqual(run({ seed: 7 }), run({ seed: 7 }));
 	assert.notDeepEqual(run({ seed: 7 }), run({ seed: 8 }));
