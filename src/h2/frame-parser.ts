@@ -1,6 +1,6 @@
 /**
  * Frames into calls with what their payloads say: sizes, padding and the order of header blocks are checked here, header blocks
- * are put together and decompressed (RFC 9113 sections 4.3 and 6). What a frame does to a stream is its listener's business.
+ * are put together and decompressed (RFC 9113 sections 4.3 and 6). What a frame does to a stream is its listeners' business.
  */
 import { FrameReader, type FrameSink } from './frame-reader.ts';
 import { HeaderBlock } from './header-block.ts';
@@ -9,8 +9,8 @@ import { EXTENSION_PAYLOAD } from './limits.ts';
 import { ConnectionError, ErrorCode, type FieldList, Flag, FrameType } from './protocol.ts';
 import type { Settings } from './settings.ts';
 
-/** What throws a ConnectionError ends the connection. */
-export interface FrameListener {
+/** Frames that concern streams. What throws a ConnectionError ends the connection. */
+export interface StreamFrames {
 	/** A whole section, whatever becomes of it; limits and never-indexed names are in the decoder until the next one. */
 	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void;
 	/** The section told next is over a limit: so many bytes were decoded for nothing. */
@@ -22,6 +22,13 @@ export interface FrameListener {
 	onBytes(chunk: Buffer, start: number, end: number): void;
 	onDataEnd(endStream: boolean): void;
 	onReset(id: number, code: number): void;
+	/** RFC 9113 section 5.3.2: priorities are ignored, malformed ones are stream errors. */
+	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void;
+}
+
+/** Frames that concern the connection; what throws ends it too. */
+export interface ConnectionFrames {
+	/** Of a stream as well. */
 	onWindowUpdate(id: number, increment: number): void;
 	/** The payload is `buffer[start, end)`. */
 	onSettings(buffer: Buffer, start: number, end: number): void;
@@ -33,8 +40,6 @@ export interface FrameListener {
 	onExtension(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void;
 	/** The frame that is being read carries no part of a message (limits.ts); what it says is told as well. */
 	onOverhead(): void;
-	/** RFC 9113 section 5.3.2: priorities are ignored, malformed ones are stream errors. */
-	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void;
 }
 
 /** Debug data of a GOAWAY that is read, in bytes. */
@@ -44,7 +49,8 @@ export class FrameParser implements FrameSink {
 	readonly decoder: HpackDecoder;
 	readonly #reader: FrameReader;
 	readonly #block: HeaderBlock;
-	readonly #listener: FrameListener;
+	readonly #streams: StreamFrames;
+	readonly #connection: ConnectionFrames;
 	#sawSettings = false;
 	/** Frames that were read to their end, those of one header block together. */
 	finished = 0;
@@ -66,11 +72,13 @@ export class FrameParser implements FrameSink {
 		maxListSize: number,
 		maxFrameSize: number,
 		expectPreface: boolean,
-		listener: FrameListener,
+		streams: StreamFrames,
+		connection: ConnectionFrames,
 	) {
 		this.decoder = decoder;
 		this.#block = new HeaderBlock(maxListSize);
-		this.#listener = listener;
+		this.#streams = streams;
+		this.#connection = connection;
 		this.#reader = new FrameReader(this, maxFrameSize, expectPreface);
 	}
 
@@ -83,7 +91,7 @@ export class FrameParser implements FrameSink {
 		this.#block.maxListSize = maxHeaderListSize;
 	}
 
-	/** @throws ConnectionError, and whatever the listener throws */
+	/** @throws ConnectionError, and whatever is told throws */
 	push(chunk: Buffer): void {
 		this.#reader.push(chunk);
 	}
@@ -105,7 +113,7 @@ export class FrameParser implements FrameSink {
 		this.#padding = 0;
 		this.#isEmpty = true;
 		if (this.#padded && length === 0) throw frameSize('DATA');
-		this.#listener.onData(id, length);
+		this.#streams.onData(id, length);
 	}
 
 	dataBytes(chunk: Buffer, from: number, to: number): void {
@@ -116,18 +124,18 @@ export class FrameParser implements FrameSink {
 			this.#padding = chunk[start] as number;
 			start++;
 			if (this.#padding > this.#left + (to - start)) throw protocolError('more padding than payload');
-			this.#listener.onPadding(1 + this.#padding);
+			this.#streams.onPadding(1 + this.#padding);
 		}
 		const end = Math.min(to, to + this.#left - this.#padding);
 		if (end <= start) return;
 		this.#isEmpty = false;
-		this.#listener.onBytes(chunk, start, end);
+		this.#streams.onBytes(chunk, start, end);
 	}
 
 	dataEnd(): void {
 		this.finished++;
-		if (this.#isEmpty && !this.#ends) this.#listener.onOverhead();
-		this.#listener.onDataEnd(this.#ends);
+		if (this.#isEmpty && !this.#ends) this.#connection.onOverhead();
+		this.#streams.onDataEnd(this.#ends);
 	}
 
 	frame(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
@@ -143,7 +151,7 @@ export class FrameParser implements FrameSink {
 
 	#act(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): void {
 		const length = end - start;
-		const listener = this.#listener;
+		const connection = this.#connection;
 		switch (type) {
 			case FrameType.HEADERS:
 				this.#headers(flags, id, buffer, start, end);
@@ -154,30 +162,30 @@ export class FrameParser implements FrameSink {
 			case FrameType.RST_STREAM:
 				if (length !== 4) throw frameSize('RST_STREAM');
 				if (id === 0) throw protocolError('RST_STREAM on stream 0');
-				listener.onOverhead();
-				listener.onReset(id, buffer.readUInt32BE(start));
+				connection.onOverhead();
+				this.#streams.onReset(id, buffer.readUInt32BE(start));
 				break;
 			case FrameType.WINDOW_UPDATE:
 				if (length !== 4) throw frameSize('WINDOW_UPDATE');
-				listener.onWindowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
+				connection.onWindowUpdate(id, buffer.readUInt32BE(start) & 0x7fff_ffff);
 				break;
 			case FrameType.SETTINGS:
 				if (id !== 0) throw protocolError('SETTINGS on a stream');
-				listener.onOverhead();
+				connection.onOverhead();
 				this.#settings(flags, buffer, start, end);
 				break;
 			case FrameType.PING:
 				if (id !== 0) throw protocolError('PING on a stream');
 				if (length !== 8) throw frameSize('PING');
-				listener.onOverhead();
-				if ((flags & Flag.ACK) !== 0) listener.onPong(buffer, start);
-				else listener.onPing(Buffer.from(buffer.subarray(start, end)));
+				connection.onOverhead();
+				if ((flags & Flag.ACK) !== 0) connection.onPong(buffer, start);
+				else connection.onPing(Buffer.from(buffer.subarray(start, end)));
 				break;
 			case FrameType.GOAWAY:
 				if (id !== 0) throw protocolError('GOAWAY on a stream');
 				if (length < 8) throw frameSize('GOAWAY');
-				listener.onOverhead();
-				listener.onGoaway(
+				connection.onOverhead();
+				connection.onGoaway(
 					buffer.readUInt32BE(start) & 0x7fff_ffff,
 					buffer.readUInt32BE(start + 4),
 					buffer.toString('utf8', start + 8, Math.min(end, start + 8 + MOST_DEBUG_DATA)),
@@ -185,17 +193,17 @@ export class FrameParser implements FrameSink {
 				break;
 			case FrameType.PRIORITY: {
 				if (id === 0) throw protocolError('PRIORITY on stream 0');
-				listener.onOverhead();
+				connection.onOverhead();
 				const selfDependent = length === 5 && (buffer.readUInt32BE(start) & 0x7fff_ffff) === id;
-				listener.onPriority(id, length !== 5 ? 'size' : selfDependent ? 'self-dependent' : null);
+				this.#streams.onPriority(id, length !== 5 ? 'size' : selfDependent ? 'self-dependent' : null);
 				break;
 			}
 			case FrameType.PUSH_PROMISE:
 				throw protocolError('PUSH_PROMISE although pushes are off');
 			default:
 				// RFC 9113 section 4.1: unknown types are ignored, where nobody knows them.
-				listener.onOverhead();
-				if (length <= EXTENSION_PAYLOAD) listener.onExtension(type, flags, id, buffer, start, end);
+				connection.onOverhead();
+				if (length <= EXTENSION_PAYLOAD) connection.onExtension(type, flags, id, buffer, start, end);
 				break;
 		}
 	}
@@ -229,19 +237,19 @@ export class FrameParser implements FrameSink {
 	/** Every block is decoded, whatever becomes of it: the compression state must stay in step. */
 	#section(id: number, endStream: boolean, selfDependent: boolean, block: Buffer, start: number, end: number): void {
 		const fields = this.decoder.decode(block, start, end);
-		if (this.decoder.overflow) this.#listener.onOversized(end - start);
-		this.#listener.onSection(id, fields, endStream, selfDependent);
+		if (this.decoder.overflow) this.#streams.onOversized(end - start);
+		this.#streams.onSection(id, fields, endStream, selfDependent);
 	}
 
 	#settings(flags: number, buffer: Buffer, start: number, end: number): void {
 		if ((flags & Flag.ACK) !== 0) {
 			if (end !== start) throw frameSize('SETTINGS');
-			this.#listener.onSettingsAck();
+			this.#connection.onSettingsAck();
 			return;
 		}
 		if ((end - start) % 6 !== 0) throw frameSize('SETTINGS');
 		this.#sawSettings = true;
-		this.#listener.onSettings(buffer, start, end);
+		this.#connection.onSettings(buffer, start, end);
 	}
 }
 

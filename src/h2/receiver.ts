@@ -4,6 +4,7 @@
  * receive window; knows nothing of sockets.
  */
 
+import type { StreamFrames } from './frame-parser.ts';
 import { FRAME_BYTES } from './frame-writer.ts';
 import type { HpackDecoder } from './hpack-decoder.ts';
 import { OVERSIZED_BYTES } from './limits.ts';
@@ -42,7 +43,7 @@ export interface ReceiverOptions {
 	readonly fault: (error: unknown) => void;
 }
 
-export class Receiver {
+export class Receiver implements StreamFrames {
 	readonly streams: StreamTable;
 	readonly window = new ReceiveWindow(DEFAULT_WINDOW);
 	readonly #session: Session;

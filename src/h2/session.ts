@@ -3,15 +3,14 @@
  * the end. Composes what reads, what writes and what both agreed on; knows nothing of what the requests are for.
  */
 import type { Duplex } from 'node:stream';
-import { AnnouncedSettings } from './announced-settings.ts';
-import { type FrameListener, FrameParser, protocolError } from './frame-parser.ts';
+import { Control, checkExtension } from './control.ts';
+import { FrameParser } from './frame-parser.ts';
 import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
-import { EXTENSION_PAYLOAD, OVERHEAD_BUDGET, RESET_BUDGET, TINY_INCREMENT, UNFINISHED_TIMEOUT } from './limits.ts';
+import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
 import { PeerBudget } from './peer-budget.ts';
-import { Pings } from './pings.ts';
 import {
 	CLIENT_PREFACE,
 	ConnectionError,
@@ -19,35 +18,25 @@ import {
 	DEFAULT_WINDOW,
 	ErrorCode,
 	type FieldList,
-	LAST_FRAME_TYPE,
 	MAX_STREAM_ID,
 	StreamError,
 	UnfinishedError,
 } from './protocol.ts';
 import { Receiver } from './receiver.ts';
 import type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
-import { applySetting, initialSettings, type Settings, settingPairs } from './settings.ts';
+import type { Settings } from './settings.ts';
 import { endThenDestroy } from './socket-ending.ts';
 import type { Stream, StreamHandler } from './stream.ts';
 import { UnfinishedWatch } from './unfinished-watch.ts';
-import { WindowBudget } from './window.ts';
+import { openingWindow, WindowBudget } from './window.ts';
 
 export type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
 
 const MiB = 1024 * 1024;
-/** What a stream's window opens to once its reader has shown that it reads, and what all of them do together. */
-const STREAM_WINDOW = MiB;
-const ALL_STREAM_WINDOWS = 32 * MiB;
-/** PINGs whose answers are held; of more the oldest are dropped. */
-const MOST_HELD_PINGS = 64;
 
-export class Session implements FrameListener, OutboundOwner {
+export class Session implements OutboundOwner {
 	readonly role: Role;
 	readonly socket: Duplex;
-	/** What the peer announced. */
-	readonly remote: Settings = initialSettings();
-	/** What we announced and the peer has acknowledged. */
-	readonly local: Settings = initialSettings();
 	/** Bytes received so far: a sign of life. */
 	received = 0;
 
@@ -55,16 +44,12 @@ export class Session implements FrameListener, OutboundOwner {
 	readonly #parser: FrameParser;
 	readonly #receiver: Receiver;
 	readonly #outbound: Outbound;
-	readonly #announced = new AnnouncedSettings();
-	readonly #pings = new Pings();
+	readonly #control: Control;
 	readonly #budget: WindowBudget;
 	readonly #maxStreamWindow: number;
-	readonly #overhead: PeerBudget;
-	#tinyUpdates = 0;
 	readonly #watch: UnfinishedWatch;
 	#goawayReceived = false;
 	#shuttingDown = false;
-	#heldPings: Buffer[] = [];
 	#closed = false;
 	#error: Error | null = null;
 
@@ -80,26 +65,34 @@ export class Session implements FrameListener, OutboundOwner {
 		const maxListSize = settings.maxHeaderListSize ?? 64 * 1024;
 		const decoder = new HpackDecoder({ maxListSize, maxFields: options.maxFields ?? 1000 });
 		const maxFrameSize = settings.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE;
-		this.#parser = new FrameParser(decoder, maxListSize, maxFrameSize, role === 'server', this);
 		this.#receiver = new Receiver(this, {
 			outbound: this.#outbound,
 			decoder,
 			budget: this.#budget,
 			resets: new PeerBudget(options.resetBudget ?? RESET_BUDGET, 'streams were reset'),
 			maxConnectionWindow: options.maxConnectionWindow ?? 64 * MiB,
-			mostStreams: () => this.#announced.mostStreams(this.local.maxConcurrentStreams),
+			mostStreams: () => this.#control.announced.mostStreams(this.local.maxConcurrentStreams),
 			accept: (stream, fields, endStream) => handler.stream?.(stream, fields, endStream) ?? null,
 			fault: (error) => handler.fault?.(this, error),
 		});
 
-		this.#overhead = new PeerBudget(options.overheadBudget ?? OVERHEAD_BUDGET, 'frames carry no message');
+		this.#control = new Control(this, {
+			handler,
+			outbound: this.#outbound,
+			receiver: this.#receiver,
+			overhead: new PeerBudget(options.overheadBudget ?? OVERHEAD_BUDGET, 'frames carry no message'),
+			acknowledged: (changed) => this.#parser.setLimits(changed),
+			goaway: (last, code, debugData) => this.#goaway(last, code, debugData),
+		});
+		const expectPreface = role === 'server';
+		this.#parser = new FrameParser(decoder, maxListSize, maxFrameSize, expectPreface, this.#receiver, this.#control);
 		this.#watch = new UnfinishedWatch(options.unfinishedTimeout ?? UNFINISHED_TIMEOUT, () => {
 			this.destroy(new UnfinishedError());
 		});
 		this.#watch.note(true, 0);
 
 		if (role === 'client') this.#outbound.frames.raw(CLIENT_PREFACE);
-		this.#announce(role === 'client' ? { enablePush: false, ...settings } : settings);
+		this.#control.announce(role === 'client' ? { enablePush: false, ...settings } : settings);
 		const extra = (options.connectionWindow ?? 16 * MiB) - DEFAULT_WINDOW;
 		if (extra > 0) this.#outbound.frames.windowUpdate(0, this.#receiver.window.raise(DEFAULT_WINDOW + extra));
 		this.ping();
@@ -111,6 +104,16 @@ export class Session implements FrameListener, OutboundOwner {
 		const head = options.head;
 		if (head && head.length > 0) queueMicrotask(() => this.#onBytes(head));
 		if (socket.destroyed) queueMicrotask(this.#onClose);
+	}
+
+	/** What the peer announced. */
+	get remote(): Settings {
+		return this.#control.remote;
+	}
+
+	/** What we announced and the peer has acknowledged. */
+	get local(): Settings {
+		return this.#control.local;
 	}
 
 	get closed(): boolean {
@@ -129,7 +132,7 @@ export class Session implements FrameListener, OutboundOwner {
 
 	/** The round trip in milliseconds, as the last PINGs measured it; 0 before the first answer. */
 	get rtt(): number {
-		return this.#pings.rtt;
+		return this.#control.pings.rtt;
 	}
 
 	/** Bytes handed to the socket so far. */
@@ -165,12 +168,12 @@ export class Session implements FrameListener, OutboundOwner {
 
 	/** True when no SETTINGS of ours is waiting to be sent or acknowledged. */
 	get settingsSettled(): boolean {
-		return this.#announced.settled;
+		return this.#control.announced.settled;
 	}
 
 	/** True when the newest settings were sent, acknowledged or not. */
 	get settingsSent(): boolean {
-		return this.#announced.sent;
+		return this.#control.announced.sent;
 	}
 
 	/**
@@ -197,17 +200,12 @@ export class Session implements FrameListener, OutboundOwner {
 	 * @param answered is called with the round trip in milliseconds; never when the connection ends first
 	 */
 	ping(answered?: (rtt: number) => void): void {
-		if (this.#closed) return;
-		this.#outbound.frames.ping(this.#pings.send(answered), false);
-		this.#outbound.schedule();
+		if (!this.#closed) this.#control.ping(answered);
 	}
 
 	/** Sends the PING answers that holdPings() kept back. */
 	releasePings(): void {
-		const held = this.#heldPings;
-		if (held.length === 0) return;
-		this.#heldPings = [];
-		for (const payload of held) this.#answerPing(payload);
+		this.#control.releasePings();
 	}
 
 	/**
@@ -215,7 +213,7 @@ export class Session implements FrameListener, OutboundOwner {
 	 * newest values, when the peer has acknowledged the one before.
 	 */
 	updateSettings(settings: Partial<Settings>): void {
-		if (!this.#closed && this.#announced.want(settings)) this.#announce(settings);
+		if (!this.#closed) this.#control.update(settings);
 	}
 
 	/** Client role: tells the peer that a shutdown will follow. Streams may still be opened until then; a GOAWAY forbids them to its reader. */
@@ -229,13 +227,9 @@ export class Session implements FrameListener, OutboundOwner {
 	 * Sends a frame of an extension, in order with all that is not DATA; a peer that does not know it ignores it (RFC 9113 section 5.5).
 	 * @throws RangeError for a type of RFC 9113's own, or a payload that a peer of this kind would not be told
 	 */
-	sendExtension({ type, flags, streamId, payload }: ExtensionFrame): void {
-		if (!(type > LAST_FRAME_TYPE && type <= 0xff) || payload.length > EXTENSION_PAYLOAD) {
-			throw new RangeError(`no extension has frames of type ${type} with ${payload.length} bytes`);
-		}
-		if (this.#closed) return;
-		this.#outbound.frames.extension(type, flags, streamId, payload);
-		this.#outbound.schedule();
+	sendExtension(frame: ExtensionFrame): void {
+		checkExtension(frame);
+		if (!this.#closed) this.#control.extension(frame);
 	}
 
 	/**
@@ -297,7 +291,7 @@ export class Session implements FrameListener, OutboundOwner {
 		const increment = window.credit(
 			performance.now(),
 			this.rtt,
-			Math.min(STREAM_WINDOW, Math.floor(ALL_STREAM_WINDOWS / this.openStreams)),
+			openingWindow(this.openStreams),
 			this.#maxStreamWindow,
 			this.#budget,
 		);
@@ -306,7 +300,7 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
 		this.#outbound.schedule();
 		// What grows is in use: so the round trip by which it grows is measured while it is.
-		if (window.size > before && this.#pings.idle) this.ping();
+		if (window.size > before && this.#control.pings.idle) this.ping();
 	}
 
 	drained(stream: Stream): void {
@@ -333,106 +327,11 @@ export class Session implements FrameListener, OutboundOwner {
 		}
 	};
 
-	// FrameListener: what concerns streams goes on to the receiver.
-
-	onSection(id: number, fields: FieldList, endStream: boolean, selfDependent: boolean): void {
-		this.#receiver.onSection(id, fields, endStream, selfDependent);
-	}
-
-	onOversized(blockBytes: number): void {
-		this.#receiver.onOversized(blockBytes);
-	}
-
-	onData(id: number, length: number): void {
-		this.#receiver.onData(id, length);
-	}
-
-	onPadding(bytes: number): void {
-		this.#receiver.onPadding(bytes);
-	}
-
-	onBytes(chunk: Buffer, start: number, end: number): void {
-		this.#receiver.onBytes(chunk, start, end);
-	}
-
-	onDataEnd(endStream: boolean): void {
-		this.#receiver.onDataEnd(endStream);
-	}
-
-	onOverhead(): void {
-		this.#overhead.spend();
-	}
-
-	onReset(id: number, code: number): void {
-		this.#receiver.onReset(id, code);
-	}
-
-	onPriority(id: number, fault: 'size' | 'self-dependent' | null): void {
-		this.#receiver.onPriority(id, fault);
-	}
-
-	onWindowUpdate(id: number, increment: number): void {
-		// Some give credit for every DATA frame, however small it is, on its stream and on the connection.
-		if (increment < TINY_INCREMENT && ++this.#tinyUpdates > 2 * this.#outbound.dataFrames) this.#overhead.spend();
-		if (id !== 0) {
-			this.#receiver.onWindowUpdate(id, increment);
-			return;
-		}
-		if (increment === 0) throw protocolError('WINDOW_UPDATE of 0');
-		this.#outbound.credit(increment);
-	}
-
-	onSettings(buffer: Buffer, start: number, end: number): void {
-		const before = this.remote.initialWindowSize;
-		for (let at = start; at < end; at += 6) {
-			applySetting(this.remote, buffer.readUInt16BE(at), buffer.readUInt32BE(at + 2), this.role === 'client');
-		}
-		const outbound = this.#outbound;
-		outbound.maxFrameSize = this.remote.maxFrameSize;
-		outbound.encoder.setPeerTableSize(this.remote.headerTableSize);
-		const delta = this.remote.initialWindowSize - before;
-		if (delta !== 0) this.#receiver.shiftSendWindows(delta);
-		outbound.frames.settingsAck();
-		outbound.schedule();
-		this.#handler.settings?.(this, this.remote);
-		outbound.countAnswer(FRAME_BYTES.SETTINGS_ACK);
-	}
-
-	onSettingsAck(): void {
-		const settings = this.#announced.acknowledged();
-		if (settings === undefined) throw protocolError('SETTINGS acknowledged that were never sent');
-		const before = this.local.initialWindowSize;
-		Object.assign(this.local, settings);
-		this.#parser.setLimits(settings);
-		const delta = this.local.initialWindowSize - before;
-		if (delta !== 0) for (const stream of this.#receiver.streams.all()) stream.shiftReceiveWindow(delta);
-		const next = this.#announced.next();
-		if (next !== null) this.#announce(next);
-		this.#handler.settingsAcknowledged?.(this);
-	}
-
-	onPing(payload: Buffer): void {
-		if (!this.#handler.holdPings?.()) {
-			this.#answerPing(payload);
-			return;
-		}
-		if (this.#heldPings.length >= MOST_HELD_PINGS) this.#heldPings.shift();
-		this.#heldPings.push(payload);
-	}
-
-	onPong(buffer: Buffer, start: number): void {
-		this.#pings.answered(buffer, start);
-	}
-
-	onGoaway(last: number, code: number, debugData: string): void {
+	#goaway(last: number, code: number, debugData: string): void {
 		this.#goawayReceived = true;
 		if (this.role === 'client') this.#receiver.failAbove(last, code);
 		this.#handler.goaway?.(this, last, code, debugData);
 		this.#finishIfDone();
-	}
-
-	onExtension(type: number, flags: number, streamId: number, buffer: Buffer, start: number, end: number): void {
-		this.#handler.extension?.(this, { type, flags, streamId, payload: Buffer.from(buffer.subarray(start, end)) });
 	}
 
 	// OutboundOwner
@@ -448,18 +347,6 @@ export class Session implements FrameListener, OutboundOwner {
 
 	flushed(): void {
 		this.#finishIfDone();
-	}
-
-	#announce(settings: Partial<Settings>): void {
-		this.#announced.announce(settings);
-		this.#outbound.frames.settings(settingPairs(settings));
-		this.#outbound.schedule();
-	}
-
-	#answerPing(payload: Buffer): void {
-		this.#outbound.frames.ping(payload, true);
-		this.#outbound.countAnswer(FRAME_BYTES.PING);
-		this.#outbound.schedule();
 	}
 
 	#sendGoaway(last: number, code: number, debugData: Buffer): void {
@@ -496,8 +383,7 @@ export class Session implements FrameListener, OutboundOwner {
 		this.#outbound.stop();
 		this.#parser.stop();
 		this.#watch.stop();
-		this.#pings.clear();
-		this.#heldPings = [];
+		this.#control.stop();
 		this.#receiver.failAll({
 			kind: 'lost',
 			code: error instanceof ConnectionError ? error.code : ErrorCode.NO_ERROR,

@@ -4,6 +4,15 @@
  */
 import { MAX_WINDOW } from './protocol.ts';
 
+/** What a stream's window opens to once its reader has shown that it reads, and what all of them do together, in bytes. */
+const STREAM_WINDOW = 1024 * 1024;
+const ALL_STREAM_WINDOWS = 32 * 1024 * 1024;
+
+/** The first of these, less among many streams. */
+export function openingWindow(streams: number): number {
+	return Math.min(STREAM_WINDOW, Math.floor(ALL_STREAM_WINDOWS / streams));
+}
+
 /** Bytes by which windows may grow beyond where they started: one a connection, and one above them for the process. */
 export class WindowBudget {
 	readonly #limit: number;
