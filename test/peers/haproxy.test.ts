@@ -1,7 +1,7 @@
 /** HAProxy in front of the hub: applications and tunnels through it, a path prefix taken off. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,12 +11,12 @@ import { connect as connectTls } from 'node:tls';
 import { writeCertificates } from '../helpers/certificates.ts';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
 import { h2Ask } from '../helpers/h2-app.ts';
-import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
+import { haproxy } from '../helpers/proxy-programs.ts';
 import { ask, stack, upstream } from '../helpers/stack.ts';
 
 /** @returns the port of a HAProxy that stands in front of the hub */
-function haproxy(context: TestContext, hubPort: number): Promise<number> {
-	return run(
+function before(context: TestContext, hubPort: number): Promise<number> {
+	return haproxy(
 		context,
 		(port) => `
 defaults
@@ -38,7 +38,7 @@ backend hub
 
 /** @returns the port of a HAProxy that passes bytes on from 127.0.0.2, behind a PROXY header */
 function forwarder(context: TestContext, hubPort: number, options: string): Promise<number> {
-	return run(
+	return haproxy(
 		context,
 		(port) => `
 defaults
@@ -56,22 +56,11 @@ backend hub
 	);
 }
 
-async function run(context: TestContext, configure: (port: number) => string): Promise<number> {
-	const program = findProgram('haproxy', 'haproxy');
-	const folder = await mkdtemp(join(tmpdir(), 'slime-haproxy-'));
-	context.after(() => rm(folder, { recursive: true, force: true }));
-	const port = await freePort();
-	const config = configure(port);
-	await writeFile(join(folder, 'haproxy.cfg'), config);
-	await startDaemon(context, program, ['-db', '-f', join(folder, 'haproxy.cfg')], port);
-	return port;
-}
-
 for (const prefix of ['', '/gpu']) {
 	test(`applications and a tunnel pass HAProxy${prefix && ` below ${prefix}`}`, async (context) => {
 		const { port: hubPort, join: joinHub } = await stack(context);
 		const { address, streams } = await talkingUpstream(context);
-		const port = await haproxy(context, hubPort);
+		const port = await before(context, hubPort);
 		await joinHub(address, { hubs: [`http://127.0.0.1:${port}${prefix}`] });
 
 		const seen = await ask(port, `${prefix}/v1/models`, { headers: WAIT });

@@ -1,24 +1,15 @@
 /** nginx in front of the hub: applications and tunnels through it, streams at once, a path prefix taken off. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
+import { nginx } from '../helpers/proxy-programs.ts';
 import { ask, type Stack, stack, upstream } from '../helpers/stack.ts';
 import { echoService, message, openWebSocket } from '../helpers/websocket.ts';
 
-const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-
 /** @returns the port of an nginx that stands in front of the hub */
-async function nginx(context: TestContext, hubPort: number): Promise<number> {
-	const program = findProgram('nginx', 'nginx-light');
-	const folder = await mkdtemp(join(tmpdir(), 'slime-nginx-'));
-	context.after(() => rm(folder, { recursive: true, force: true }));
-	const port = await freePort();
+function before(context: TestContext, hubPort: number): Promise<number> {
 	const passing = `
 			proxy_http_version 1.1;
 			proxy_set_header Host $http_host;
@@ -28,15 +19,9 @@ async function nginx(context: TestContext, hubPort: number): Promise<number> {
 			proxy_set_header X-Forwarded-Proto $scheme;
 			proxy_request_buffering off;
 			client_max_body_size 0;`;
-	const config = `
-daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log stderr warn;
-events { worker_connections 256; }
-http {
-	access_log off;
-	${TEMP_PATHS.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n\t')}
+	return nginx(
+		context,
+		(port) => `
 	map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
 	server {
 		listen 127.0.0.1:${port};
@@ -58,11 +43,8 @@ http {
 			proxy_read_timeout 1s;${passing}
 		}
 	}
-}
-`;
-	await writeFile(join(folder, 'nginx.conf'), config);
-	await startDaemon(context, program, ['-p', folder, '-e', 'stderr', '-c', join(folder, 'nginx.conf')], port);
-	return port;
+`,
+	);
 }
 
 interface Behind extends Stack {
@@ -71,7 +53,7 @@ interface Behind extends Stack {
 
 async function behindNginx(context: TestContext): Promise<Behind> {
 	const hub = await stack(context);
-	return { ...hub, nginxPort: await nginx(context, hub.port) };
+	return { ...hub, nginxPort: await before(context, hub.port) };
 }
 
 test('requests and uploads pass nginx on both sides of the hub', async (context) => {
@@ -93,7 +75,7 @@ for (const trusted of [true, false]) {
 	test(`behind an nginx that is ${trusted ? '' : 'not '}trusted upstreams are told of ${trusted ? 'the app' : 'nginx'}`, async (context) => {
 		const hub = { trustedProxies: trusted ? ['loopback'] : ['192.0.2.0/24'] };
 		const { port, log, join: joinHub } = await stack(context, [], { hub });
-		const nginxPort = await nginx(context, port);
+		const nginxPort = await before(context, port);
 		const service = await upstream(context, (req, res) => res.end(req.headers['x-forwarded-for']));
 		await joinHub(service.address);
 		const { body } = await ask(nginxPort, '/', { headers: { 'x-forwarded-for': '192.0.2.7' } });
