@@ -12,8 +12,8 @@ const OWN_SITE: ReadonlySet<unknown> = new Set([undefined, 'same-origin', 'none'
  * was led here by a page (DNS rebinding, cross-site requests) is recognized by its Host or Origin.
  */
 export class AdminAccess {
-	readonly #expected: Buffer | undefined;
-	readonly #ownHost: string;
+	#expected: Buffer | undefined;
+	#ownHost = '';
 	/** Null until the listener is there. */
 	#address: string | null = null;
 
@@ -22,6 +22,11 @@ export class AdminAccess {
 	 * @param host the listener's, as it was configured
 	 */
 	constructor(token: string | undefined, host: string) {
+		this.replace(token, host);
+	}
+
+	/** From now on; see the constructor. */
+	replace(token: string | undefined, host: string): void {
 		this.#expected = token === undefined ? undefined : digest(token);
 		this.#ownHost = host.toLowerCase();
 	}

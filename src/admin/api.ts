@@ -19,6 +19,15 @@ export interface RevokeOutcome {
 	readonly tunnels: number;
 }
 
+/** What came of reading the configuration again. */
+export interface ReloadOutcome {
+	/** Keys whose new values are in use. */
+	readonly changed: readonly string[];
+	/** Keys whose new values will be in use after a restart. */
+	readonly restart: readonly string[];
+	readonly warnings: readonly string[];
+}
+
 /** Agents of an id: that of every token, or of one. */
 export interface AgentTarget {
 	readonly agent: string;
@@ -52,6 +61,8 @@ export interface ApiHub {
 	 * @throws UsageError for what no token can be called, SlimeError when it could not be kept
 	 */
 	revoke(target: RevokeTarget): Promise<RevokeOutcome>;
+	/** Reads the configuration and the certificates again. @throws UsageError with every mistake, a line each; then nothing has changed */
+	reload(): Promise<ReloadOutcome>;
 	/** What is logged from now on, until the hub ends or is given another. */
 	logLevel: LogLevel;
 }
@@ -78,6 +89,7 @@ export function apiRoutes(hub: ApiHub): readonly Route[] {
 		route('GET', '/api/tokens', () => ({ tokens: hub.tokens() })),
 		route('GET', '/api/revocations', () => ({ revocations: hub.revocations() })),
 		route('POST', '/api/revoke', async (req) => hub.revoke(revokeTarget(await readJson(req)))),
+		route('POST', '/api/reload', () => hub.reload()),
 		route('GET', '/api/log-level', () => ({ level: hub.logLevel })),
 		route('PUT', '/api/log-level', async (req) => {
 			hub.logLevel = logLevel(await readJson(req));

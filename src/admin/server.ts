@@ -97,6 +97,11 @@ export class AdminServer {
 		return address;
 	}
 
+	/** No new connections; what was asked is answered. */
+	retire(): void {
+		this.#server?.close();
+	}
+
 	#limited(): Server {
 		const { routes, access, audit, logger, ended } = this.#options;
 		const limits = { ...ADMIN_LIMITS, ...this.#options.limits };

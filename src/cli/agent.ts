@@ -88,13 +88,13 @@ async function runAgent(call: Call): Promise<number> {
 	const logger = await createConsoleLogger(logLevel);
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
-	return serve(async () => {
+	return serve(async (reloading) => {
 		const { createAgents } = await import('../index.ts');
 		const agents = await createAgents(settings.map((one) => ({ ...one, logger })));
 		return {
 			status: () => statusOf(agents),
 			drainTimeout: Math.max(...settings.map(({ drainTimeout }) => drainTimeout)),
-			reload: () => agents.reload(),
+			reload: () => reloading(async () => agents.reload()),
 			drain: () => agents.drain(),
 		};
 	}, logger);

@@ -1,4 +1,5 @@
 /** The commands of a hub: run, register, check, and those that have files of their own. What they need is loaded when they run, for the others to start fast. */
+import type { HubSettings } from '../config/load.ts';
 import { ConfigError } from '../config/mistakes.ts';
 import type { Hub } from '../index.ts';
 import { messageOf, UsageError } from '../shared/errors.ts';
@@ -6,6 +7,7 @@ import type { Logger } from '../shared/logger.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { HUB_INIT } from './hub-init.ts';
 import { HUB_REVOKE } from './hub-revoke.ts';
+import { reloader, unlessRefused } from './reload.ts';
 import { serve } from './service.ts';
 import { takeSockets } from './socket-activation.ts';
 
@@ -151,26 +153,49 @@ export const HUB_COMMANDS: readonly Command[] = [
 
 async function runHub(call: Call): Promise<number> {
 	const { loadHub } = await import('../config/load.ts');
-	const { settings, logLevel, warnings } = await loadHub(call.sources);
+	const load = () => loadHub(call.sources);
+	const loaded = await load();
+	const { settings, logLevel, warnings } = loaded;
 	const { createConsoleLogger } = await import('../shared/logger.ts');
 	const logger = await createConsoleLogger(logLevel);
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
 	const stateDir = await stateFolder(settings.stateDir, logger);
 	const listenOn = takeSockets(process.env, process.pid);
-	return serve(async () => {
+	let { drainTimeout } = settings;
+	return serve(async (reloading) => {
 		const { createHub } = await import('../index.ts');
-		const hub = await createHub({ ...settings, stateDir, listenOn, logger });
+		const apply = async (next: HubSettings) => {
+			await hub.reconfigure(next);
+			drainTimeout = next.drainTimeout;
+		};
+		const again = reloader({ loaded, load, apply, fixed: (key) => isGiven(key, listenOn), logger });
+		const onReload = () =>
+			reloading(async () => {
+				const outcome = await again();
+				hub.reload();
+				return outcome;
+			});
+		const hub = await createHub({ ...settings, stateDir, listenOn, onReload, logger });
 		const { address, agentAddress, agentUrl, adminPort } = hub;
 		const forAgents = agentAddress && { agentUrl, agentHost: agentAddress.host, agentPort: agentAddress.port };
 		logger.info({ url: hub.url, host: address.host, port: address.port, adminPort, ...forAgents }, 'the hub listens');
 		return {
 			status: () => statusOf(hub),
-			drainTimeout: settings.drainTimeout,
-			reload: () => hub.reload(),
+			get drainTimeout() {
+				return drainTimeout;
+			},
+			reload: () => unlessRefused(onReload),
 			drain: () => hub.drain(),
 		};
 	}, logger);
+}
+
+/** Whether an address is that of a socket which this process was given. */
+function isGiven(key: string, sockets: ReturnType<typeof takeSockets>): boolean {
+	if (key === 'hub.host' || key === 'hub.port') return sockets?.apps !== undefined;
+	if (key === 'hub.agentHost' || key === 'hub.agentPort') return sockets?.agents !== undefined;
+	return (key === 'hub.adminHost' || key === 'hub.adminPort') && sockets?.admin !== undefined;
 }
 
 function statusOf({ agents, leased, slots, waiting }: Hub): string {

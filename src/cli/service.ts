@@ -8,29 +8,32 @@ export interface Service {
 	status(): string;
 	/** Milliseconds that drain() may take. */
 	readonly drainTimeout: number;
-	/** Reads again what may change while it runs; what SIGHUP asks for. */
-	reload?(): void | Promise<void>;
+	/** Reads again what may change while it runs; what SIGHUP asks for. Does not reject, and announces itself. */
+	reload?(): Promise<void>;
 	/** Lets what is in progress finish; resolves when nothing is left open. */
 	drain(): Promise<void>;
 }
+
+/** Does what a reload is, and tells whoever started this program when it begins and that it is over. */
+export type Reloading = <T>(work: () => Promise<T>) => Promise<T>;
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Starts a service; the first signal drains it, the second ends at once. SIGHUP reloads what can be reloaded, and is a signal like
  * the others where nothing can. Whoever started it with NOTIFY_SOCKET is told what becomes of it.
- * @param start rejects when the service cannot run
+ * @param start rejects when the service cannot run; is given what tells whoever started it that a reload is under way
  * @returns the exit code
  */
-export async function serve(start: () => Promise<Service>, logger: Logger): Promise<number> {
+export async function serve(start: (reloading: Reloading) => Promise<Service>, logger: Logger): Promise<number> {
 	settleYoungGeneration();
 	let running: Service | undefined;
 	let early = false;
 	const notifier = Notifier.from({ env: process.env, pid: process.pid, logger });
-	const reload = async (service: Service) => {
+	const reloading: Reloading = async (work) => {
 		notifier?.reloading();
 		try {
-			await service.reload?.();
+			return await work();
 		} finally {
 			notifier?.reloaded();
 		}
@@ -38,12 +41,12 @@ export async function serve(start: () => Promise<Service>, logger: Logger): Prom
 	const { first, second } = signals((signal) => {
 		if (signal !== 'SIGHUP') return false;
 		if (running === undefined) early = true;
-		else if (running.reload) void reload(running);
+		else if (running.reload) void running.reload();
 		else return false;
 		return true;
 	});
 	const whole = async () => {
-		const service = await start();
+		const service = await start(reloading);
 		running = service;
 		notifier?.ready(() => service.status());
 		if (early) process.emit('SIGHUP', 'SIGHUP');

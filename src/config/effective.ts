@@ -47,6 +47,15 @@ export function effectiveLines(
 	return lines;
 }
 
+/** Values by key, each as a text that is equal if they are: for comparing, not for showing. */
+export function valuesOf(sections: readonly string[], configuration: unknown): ReadonlyMap<string, string> {
+	const keys = [...DETAILS.keys()].filter((key) => sections.includes(/^\w+/.exec(key)?.[0] ?? ''));
+	const values = keys
+		.flatMap((key) => instancesOf(key, configuration))
+		.map((key) => [key, valueAt(configuration, key)] as const);
+	return new Map(values.flatMap(([key, value]) => (value === undefined ? [] : [[key, JSON.stringify(value)]])));
+}
+
 /** A section in a list is indented by two more, for its dash. */
 function indent(level: number, above: readonly string[]): string {
 	const inLists = above.slice(0, level).filter((name) => name.endsWith(']')).length;

@@ -3,6 +3,7 @@
 import { credentialsFault } from '../auth/app-auth.ts';
 import type { LogLevel } from '../shared/logger.ts';
 import { loadClientTls, loadServerTls } from '../tls/contexts.ts';
+import type { Values } from './changes.ts';
 import { corsFault } from './cors.ts';
 import { Reading } from './reading.ts';
 import type { Configuration } from './schema.ts';
@@ -19,6 +20,8 @@ export interface Loaded<Settings> {
 	readonly warnings: readonly string[];
 	/** Lines of YAML that say what is in effect, and where each value comes from; secrets are masked. */
 	effective(): readonly string[];
+	/** What is compared when it is read again. */
+	readonly values: Values;
 }
 
 /** HubOptions but for the logger; `stateDir` only if it was named. */
@@ -73,6 +76,7 @@ export async function loadHub(sources: Sources): Promise<Loaded<HubSettings>> {
 	const { hub, log } = configuration;
 	return {
 		effective: () => reading.effective(configuration),
+		values: reading.values(configuration),
 		settings: hubSettings(hub, reading.has('adminPort')),
 		logLevel: log.level,
 		warnings: [
@@ -138,6 +142,7 @@ export async function loadAgents(
 	const all = each.length > 0 ? (agents ?? []).map((one) => ({ ...one, stateDir, drainTimeout })) : [agent];
 	return {
 		effective: () => reading.effective(configuration),
+		values: reading.values(configuration),
 		settings: all.map(agentSettings),
 		logLevel: log.level,
 		warnings: reading.warnings,

@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { UsageError } from '../shared/errors.ts';
-import { effectiveLines } from './effective.ts';
+import type { Values } from './changes.ts';
+import { effectiveLines, valuesOf } from './effective.ts';
 import { exposedConfiguration, exposedFile, namesPrivateFile } from './exposure.ts';
 import { checkReadable, isRegular, readText } from './files.ts';
 import { DETAILS, fileForm, isSecret, schemaKey, secretOf, variableOf } from './keys.ts';
@@ -271,8 +272,16 @@ export class Reading {
 
 	/** Lines of YAML that say what is in effect and why, without secrets. @param configuration what `finish` returned */
 	effective(configuration: Configuration): readonly string[] {
-		const own = [this.#section, `${this.#section}s`, 'log'];
-		return effectiveLines(own, this.#entries, configuration);
+		return effectiveLines(this.#shown, this.#entries, configuration);
+	}
+
+	/** @param configuration what `finish` returned */
+	values(configuration: Configuration): Values {
+		return valuesOf(this.#shown, configuration);
+	}
+
+	get #shown(): readonly string[] {
+		return [this.#section, `${this.#section}s`, 'log'];
 	}
 
 	#addIssue(issue: z.core.$ZodIssue): void {

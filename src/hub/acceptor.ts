@@ -31,17 +31,21 @@ const PROCESS_WINDOWS = 512 * 1024 * 1024;
 
 const NOTHING = Buffer.alloc(0);
 
-export interface AcceptorOptions {
+/** What may change: for agents that come from then on. */
+export interface AcceptorSettings {
 	readonly tokens: Tokens;
-	readonly revocations: Revocations;
-	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly heartbeat: HeartbeatOptions;
-	/** Whether an operator wants an agent to get nothing, also when it comes back. @param key token id and agent id */
-	readonly drained: (key: string) => boolean;
 	/** Agents must have brought a certificate that our CA signed. */
 	readonly certificates: boolean;
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
 	readonly bindIdentity: boolean;
+}
+
+export interface AcceptorOptions extends AcceptorSettings {
+	readonly revocations: Revocations;
+	readonly dispatcher: Dispatcher<AgentLink>;
+	/** Whether an operator wants an agent to get nothing, also when it comes back. @param key token id and agent id */
+	readonly drained: (key: string) => boolean;
 	readonly statistics: Statistics;
 	/** null if there is none. */
 	readonly audit: AuditLog | null;
@@ -49,7 +53,7 @@ export interface AcceptorOptions {
 }
 
 export class Acceptor {
-	readonly #options: AcceptorOptions;
+	#options: AcceptorOptions;
 	readonly #links = new Map<string, AgentLink>();
 	/** Tunnels that were replaced or are leaving, until they end. */
 	readonly #leaving = new Set<AgentLink>();
@@ -62,6 +66,10 @@ export class Acceptor {
 
 	constructor(options: AcceptorOptions) {
 		this.#options = options;
+	}
+
+	configure(settings: AcceptorSettings): void {
+		this.#options = { ...this.#options, ...settings };
 	}
 
 	get links(): Iterable<AgentLink> {

@@ -39,17 +39,34 @@ export interface Ticket {
 	leave(): void;
 }
 
+export interface DispatcherOptions {
+	/** Most leases at a time; 0 is no limit. */
+	readonly concurrent: number;
+	readonly queue: {
+		readonly max: number;
+		readonly maxWithoutAgent?: number | undefined;
+		/** Milliseconds, as the next one. */
+		readonly timeout: number;
+		/** How long until a waiting request counts as one step more urgent; 0 for never. */
+		readonly aging?: number | undefined;
+	};
+	/** Nobody is preferred if left out. */
+	readonly standing?: StandingOptions | undefined;
+}
+
+const NOBODY_PREFERRED: StandingOptions = { setAsideAfter: 0, slowStart: 0 };
+
 export class Dispatcher<M extends Member> {
 	/** Most leases at a time. */
-	readonly #concurrent: number;
-	readonly #queueMax: number;
+	#concurrent = 0;
+	#queueMax = 0;
 	/** Most that may wait for an agent when none is connected that could serve them. */
-	readonly #queueMaxWithoutAgent: number;
-	readonly #aging: number;
+	#queueMaxWithoutAgent = 0;
+	#aging = 0;
 	readonly #standing: Standing<M>;
 	readonly #rate = new DrainRate(performance.now() / 1000);
 	#agingTimer: NodeJS.Timeout | undefined;
-	readonly #queueTimeout: number;
+	#queueTimeout = 0;
 
 	readonly #joined = new Set<Slots<M>>();
 	/** The agent that joined last under its key. */
@@ -73,29 +90,26 @@ export class Dispatcher<M extends Member> {
 	#changes = 0;
 	#seq = 0;
 
-	/**
-	 * @param options `concurrent` 0 is no limit; times in milliseconds; `queue.aging`: how long until a waiting request counts
-	 * as one step more urgent, 0 for never
-	 */
-	constructor(options: {
-		readonly concurrent: number;
-		readonly queue: {
-			readonly max: number;
-			readonly maxWithoutAgent?: number | undefined;
-			readonly timeout: number;
-			readonly aging?: number | undefined;
-		};
-		/** Nobody is preferred if left out. */
-		readonly standing?: StandingOptions | undefined;
-	}) {
-		this.#concurrent = options.concurrent === 0 ? Number.POSITIVE_INFINITY : options.concurrent;
-		this.#queueMax = options.queue.max;
-		this.#queueMaxWithoutAgent = options.queue.maxWithoutAgent ?? options.queue.max;
-		this.#aging = options.queue.aging ?? 0;
-		this.#standing = new Standing(options.standing ?? { setAsideAfter: 0, slowStart: 0 }, (slots) =>
-			this.#settle(slots.profile, slots),
-		);
-		this.#queueTimeout = Math.min(options.queue.timeout, LONGEST_TIMEOUT);
+	constructor(options: DispatcherOptions) {
+		this.#standing = new Standing(options.standing ?? NOBODY_PREFERRED, (slots) => this.#settle(slots.profile, slots));
+		this.#apply(options);
+	}
+
+	/** Other limits from now on. Who waits goes on waiting, as long as it was told; a slot that is free by it is given away. */
+	configure(options: DispatcherOptions): void {
+		this.#standing.configure(options.standing ?? NOBODY_PREFERRED);
+		this.#apply(options);
+		if (this.#queue.length > 0) this.#keepAging();
+		this.#match();
+		this.#decisions.tell();
+	}
+
+	#apply({ concurrent, queue }: DispatcherOptions): void {
+		this.#concurrent = concurrent === 0 ? Number.POSITIVE_INFINITY : concurrent;
+		this.#queueMax = queue.max;
+		this.#queueMaxWithoutAgent = queue.maxWithoutAgent ?? queue.max;
+		this.#queueTimeout = Math.min(queue.timeout, LONGEST_TIMEOUT);
+		this.#aging = queue.aging ?? 0;
 	}
 
 	get waiting(): number {
@@ -351,7 +365,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#enqueue(entry: Entry<M>): void {
-		if (this.#aging > 0) this.#agingTimer ??= setInterval(() => this.#age(), AGING_INTERVAL);
+		this.#keepAging();
 		const begun = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
 		if (entry.line?.served === false) this.#unserved++;
 		if (begun === undefined) return;
@@ -372,8 +386,12 @@ export class Dispatcher<M extends Member> {
 		}
 	}
 
+	#keepAging(): void {
+		if (this.#aging > 0) this.#agingTimer ??= setInterval(() => this.#age(), AGING_INTERVAL);
+	}
+
 	#age(): void {
-		if (this.#queue.length > 0) {
+		if (this.#queue.length > 0 && this.#aging > 0) {
 			this.#queue.age(now(), this.#aging);
 			return;
 		}

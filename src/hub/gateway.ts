@@ -35,9 +35,8 @@ export interface QueueOptions {
 	readonly waitForUpstream?: boolean | undefined;
 }
 
-export interface GatewayOptions {
-	readonly dispatcher: Dispatcher<AgentLink>;
-	readonly appAuth: AppAuth;
+/** What may change while the gateway is at work. */
+export interface GatewaySettings {
 	/** null where upstreams decide about cross-origin requests. */
 	readonly cors: Cors | null;
 	readonly upgrades: Upgrades;
@@ -45,16 +44,22 @@ export interface GatewayOptions {
 	readonly firstByteTimeout: number;
 	/** Whether a request may be sent once more whose agent was lost, where that does no harm. */
 	readonly retryIdempotent: boolean;
-	readonly statistics: Statistics;
 	/** null if there is none. */
 	readonly accessLog: AccessLog | null;
+}
+
+export interface GatewayOptions extends GatewaySettings {
+	readonly dispatcher: Dispatcher<AgentLink>;
+	readonly appAuth: AppAuth;
+	readonly statistics: Statistics;
 	readonly logger: Logger;
 }
 
 export class Gateway {
-	readonly options: GatewayOptions;
+	options: GatewayOptions;
 	readonly held: HeldBytes;
-	readonly deadlines: Deadlines;
+	/** Of requests that are dispatched from now on. */
+	deadlines: Deadlines;
 	readonly inFlight = new InFlightList<Admission>();
 	readonly recent = new RecentRequests();
 	/** The hub is about to end. */
@@ -72,6 +77,14 @@ export class Gateway {
 		this.options = options;
 		this.held = new HeldBytes(options.queue.maxBytes);
 		this.deadlines = new Deadlines(options.firstByteTimeout);
+	}
+
+	/** For requests that come from now on; those that are here keep the limits in time that they began with. */
+	configure(settings: GatewaySettings): void {
+		const { queue, firstByteTimeout } = settings;
+		if (firstByteTimeout !== this.options.firstByteTimeout) this.deadlines = new Deadlines(firstByteTimeout);
+		this.held.max = queue.maxBytes;
+		this.options = { ...this.options, ...settings };
 	}
 
 	/** Resolves when no response is under way. */

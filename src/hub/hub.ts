@@ -1,31 +1,29 @@
 /** A hub: puts its parts together and takes them through their life. */
-import type { AddressInfo } from 'node:net';
-import { AdminAccess } from '../admin/access.ts';
+import { isDeepStrictEqual } from 'node:util';
 import { apiRoutes, type RevokeOutcome } from '../admin/api.ts';
-import { EventLoopLag } from '../admin/event-loop-lag.ts';
 import { metricsRoute } from '../admin/metrics-route.ts';
 import { probeRoutes, type Readiness } from '../admin/probes.ts';
-import { AdminServer } from '../admin/server.ts';
 import { AppAuth } from '../auth/app-auth.ts';
 import { type Revocation, Revocations, type RevocationTarget } from '../auth/revocations.ts';
 import { createTokens } from '../auth/tokens.ts';
 import { AuditLog } from '../shared/audit-log.ts';
+import { UsageError } from '../shared/errors.ts';
 import { within } from '../shared/within.ts';
 import { Acceptor } from './acceptor.ts';
-import { AccessLog } from './access-log.ts';
+import { AdminListener } from './admin-listener.ts';
 import { AgentControl } from './agent-control.ts';
 import type { AgentLink } from './agent-link.ts';
-import { Cors } from './cors.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { EndedCounts } from './ended.ts';
 import { Gateway } from './gateway.ts';
 import { handOver } from './handover.ts';
-import { type Bound, Listeners } from './listeners.ts';
+import { Listeners } from './listeners.ts';
 import { operationsOf } from './operations.ts';
 import { type GivenHubOptions, HUB_DEFAULTS, type HubOptions } from './options.ts';
+import { urlOf, warnIfExposed } from './reach.ts';
 import { readingsOf } from './readings.ts';
+import { settingsOf } from './settings.ts';
 import { Statistics } from './statistics.ts';
-import { Upgrades } from './upgrades.ts';
 
 export interface Hub {
 	/** Where applications arrive, and agents unless they have an address of their own. */
@@ -58,6 +56,13 @@ export interface Hub {
 	revoke(target: RevocationTarget): Promise<RevokeOutcome>;
 	/** Reads the certificates and the revocations again, for connections that come from now on; what cannot be used changes nothing and is logged. */
 	reload(): void;
+	/**
+	 * Other options from now on, all of them or, if any of them cannot be, none. Requests that are open stay as they are, tunnels too;
+	 * connections go on by what they began with, and end after their next response if that has changed. `stateDir`, `startGrace`,
+	 * `listenOn`, `onReload` and `logger` stay.
+	 * @throws UsageError for options that make no sense, the system's error when an address cannot be listened on
+	 */
+	reconfigure(options: GivenHubOptions): Promise<void>;
 	/** Ends gracefully: new work is refused, what is queued or running may finish until the drain timeout. */
 	drain(): Promise<void>;
 	/** Ends at once. */
@@ -66,118 +71,119 @@ export interface Hub {
 
 /** @throws the system's error when a port cannot be listened on, UsageError for options that make no sense */
 export async function createHub(given: GivenHubOptions): Promise<Hub> {
-	const options: HubOptions = { ...HUB_DEFAULTS, ...given };
-	const { logger, queue } = options;
-	const appAuth = new AppAuth({ appPassword: options.appPassword, keys: options.keys });
-	const tokens = await createTokens({ secret: options.secret, previousSecret: options.previousSecret });
+	let options: HubOptions = { ...HUB_DEFAULTS, ...given };
+	const { logger, listenOn } = options;
+	const appAuth = new AppAuth(options);
+	let secrets = secretsOf(options);
+	let tokens = await createTokens(secrets);
+	const settings = settingsOf(options);
 	const revocations = await Revocations.open({
 		directory: options.stateDir,
 		changed: () => void acceptor.endRevoked(),
 		logger,
 	});
-	const { concurrent, setAsideAfter, setAsideLast, slowStart } = options;
-	const dispatcher = new Dispatcher<AgentLink>({
-		concurrent,
-		queue,
-		standing: { setAsideAfter, setAsideLast, slowStart },
-	});
-	const upgrades = new Upgrades(options.upgrades);
+	const dispatcher = new Dispatcher<AgentLink>(settings.dispatcher);
 	const statistics = new Statistics();
-	const gateway = new Gateway({
-		dispatcher,
-		upgrades,
-		appAuth,
-		cors: options.cors ? new Cors(options.cors) : null,
-		queue,
-		firstByteTimeout: options.firstByteTimeout,
-		retryIdempotent: options.retryIdempotent,
-		statistics,
-		accessLog: AccessLog.of(options.accessLog, logger),
-		logger,
-	});
-	const { clientAuth } = options;
+	const gateway = new Gateway({ ...settings.gateway, dispatcher, appAuth, statistics, logger });
 	const audit = options.auditLog ? new AuditLog(logger) : null;
 	const control: AgentControl = new AgentControl(() => acceptor.all, logger);
+	const drained = (key: string) => control.isDrained(key);
 	const acceptor = new Acceptor({
+		...settings.acceptor,
 		tokens,
 		revocations,
 		dispatcher,
-		heartbeat: options.heartbeat,
-		drained: (key) => control.isDrained(key),
-		certificates: options.tls?.clientCa !== undefined && clientAuth !== 'optional',
-		bindIdentity: options.bindIdentity,
+		drained,
 		statistics,
 		audit,
 		logger,
 	});
-	const listeners = new Listeners(options, upgrades, {
+	const listeners = new Listeners(options, settings.gateway.upgrades, {
 		request: (app) => gateway.handle(app),
 		tunnel: (req, socket, head) => void acceptor.accept(req, socket, head),
 		refused: (error, address) => gateway.refusedConnection(error, address),
 	});
-	const { listenOn } = options;
 	// Whoever gave us the socket gives it to the next hub, or has given it to another one already.
 	const handsOver = listenOn?.apps !== undefined;
 	gateway.patientUntil = performance.now() + (options.startGrace ?? (handsOver ? START_GRACE : 0));
-	let bound: Bound;
-	try {
-		bound = await listeners.listen();
-	} catch (error) {
-		revocations.close();
-		listeners.close();
-		throw error;
-	}
+	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
+	const readiness = (): Readiness => {
+		if (gateway.leaving) return 'draining';
+		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
+	};
+	const reload = (): void => {
+		listeners.reload();
+		void revocations.reread();
+	};
 	const api = operationsOf({
 		gateway,
 		dispatcher,
 		acceptor,
 		control,
 		revocations,
-		queueMax: queue.max,
-		concurrent: options.concurrent,
+		limits: () => options,
+		reload: async () => {
+			if (options.onReload) return options.onReload();
+			reload();
+			return { changed: [], restart: [], warnings: [] };
+		},
 		logger,
 	});
-	const access = new AdminAccess(options.adminToken, options.adminHost);
-	const agents = () => [...acceptor.links].filter((link) => link.ready).length;
-	const readiness = (): Readiness => {
-		if (gateway.leaving) return 'draining';
-		return options.readyNeedsAgent && agents() === 0 ? 'no agent' : 'ready';
-	};
-	const lag = new EventLoopLag();
 	const readings = readingsOf(statistics, listeners.ended, gateway, dispatcher, acceptor);
-	const admin = new AdminServer({
-		routes: [...probeRoutes(readiness), metricsRoute(readings, lag.histogram), ...apiRoutes(api)],
-		access,
-		audit,
-		ended: listeners.ended,
-		logger,
-	});
-	let adminPort: number | undefined;
+	const admin = new AdminListener(
+		(lag) => [...probeRoutes(readiness), metricsRoute(readings, lag), ...apiRoutes(api)],
+		{ audit, ended: listeners.ended, logger },
+	);
 	try {
-		const { adminHost: host, adminPort: port, adminRequired: required } = options;
-		const at = await admin.open(listenOn?.admin === undefined ? { host, port, required } : { fd: listenOn.admin });
-		adminPort = at?.port;
+		await listeners.listen();
+		await admin.open(options);
 	} catch (error) {
-		lag.stop();
 		revocations.close();
 		listeners.close();
 		throw error;
 	}
-	if (adminPort !== undefined && access.off) {
-		logger.warn(
-			{ adminHost: options.adminHost },
-			'the admin listener is beyond loopback: /metrics and /api are off, for Prometheus, slime status and slime hub revoke, until adminTokenFile is set',
-		);
-	}
-	if (adminPort === undefined) lag.stop();
-	warnIfExposed(options, appAuth, bound);
+	warnIfExposed(options, appAuth, listeners.bound);
 
-	const movesAgents = bound.agents ? listenOn?.agents !== undefined : handsOver;
+	let leaving = false;
+	const change = async (given: GivenHubOptions): Promise<void> => {
+		const { stateDir, startGrace, onReload } = options;
+		const next: HubOptions = { ...HUB_DEFAULTS, ...given, stateDir, startGrace, onReload, listenOn, logger };
+		// Everything that may fail comes first.
+		const settings = settingsOf(next);
+		new AppAuth(next);
+		const nextSecrets = secretsOf(next);
+		const nextTokens = isDeepStrictEqual(nextSecrets, secrets) ? tokens : await createTokens(nextSecrets);
+		const forListeners = await listeners.prepare(next, settings.gateway.upgrades);
+		const prepared = [forListeners];
+		try {
+			prepared.push(await admin.prepare(next));
+			if (leaving) throw new UsageError('the hub is ending');
+		} catch (error) {
+			for (const { abort } of prepared) abort();
+			throw error;
+		}
+		[options, secrets, tokens] = [next, nextSecrets, nextTokens];
+		appAuth.replace(next);
+		gateway.configure(settings.gateway);
+		acceptor.configure({ ...settings.acceptor, tokens });
+		dispatcher.configure(settings.dispatcher);
+		for (const { commit } of prepared) commit();
+		warnIfExposed(options, appAuth, listeners.bound);
+	};
+	let changing: Promise<void> = Promise.resolve();
+	const reconfigure = (given: GivenHubOptions): Promise<void> => {
+		const changed = changing.then(() => change(given));
+		changing = changed.catch(() => undefined);
+		return changed;
+	};
+
 	let ending: Promise<void> | undefined;
 	const end = async (timeout: number, late?: () => void): Promise<void> => {
 		const began = performance.now();
+		leaving = true;
 		gateway.leaving = true;
 		revocations.close();
+		const movesAgents = listeners.bound.agents ? listenOn?.agents !== undefined : handsOver;
 		if (handsOver) await handOver({ gateway, listeners, acceptor: movesAgents ? acceptor : null }, timeout);
 		gateway.draining = true;
 		acceptor.draining = true;
@@ -189,17 +195,27 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
 		listeners.destroy();
-		lag.stop();
 		await admin.close();
 	};
-	const agentHost =
-		listenOn?.agents === undefined ? (options.agentHost ?? options.host) : (bound.agents?.address ?? '');
 	return {
-		address: { host: handsOver ? bound.apps.address : options.host, port: bound.apps.port },
-		url: urlOf(bound.apps, options),
-		agentAddress: bound.agents ? { host: agentHost, port: bound.agents.port } : undefined,
-		agentUrl: urlOf(bound.agents ?? bound.apps, options),
-		adminPort,
+		get address() {
+			const { address, port } = listeners.bound.apps;
+			return { host: handsOver ? address : options.host, port };
+		},
+		get url() {
+			return urlOf(listeners.bound.apps, options);
+		},
+		get agentAddress() {
+			const { agents: bound } = listeners.bound;
+			const given = listenOn?.agents === undefined ? (options.agentHost ?? options.host) : undefined;
+			return bound ? { host: given ?? bound.address, port: bound.port } : undefined;
+		},
+		get agentUrl() {
+			return urlOf(listeners.bound.agents ?? listeners.bound.apps, options);
+		},
+		get adminPort() {
+			return admin.port;
+		},
 		get agents() {
 			return agents();
 		},
@@ -223,10 +239,8 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 			return revocations.list;
 		},
 		revoke: api.revoke,
-		reload: () => {
-			listeners.reload();
-			void revocations.reread();
-		},
+		reload,
+		reconfigure,
 		drain: () => {
 			ending ??= end(options.drainTimeout, () =>
 				logger.warn('the drain timeout has passed: requests under way are cut'),
@@ -243,29 +257,6 @@ const START_GRACE = 10_000;
 /** How long agents may take to close after the last request, in milliseconds. */
 const FAREWELL = 1000;
 
-function isLoopback(address: string): boolean {
-	return address === '::1' || address.startsWith('127.');
-}
-
-function warnIfExposed({ tls, logger }: HubOptions, { open }: AppAuth, { apps, agents }: Bound): void {
-	const exposed = !isLoopback(apps.address);
-	if (exposed && (open || tls === undefined)) {
-		logger.warn(
-			{ host: apps.address },
-			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
-			open ? 'an appPassword or keys' : 'TLS',
-		);
-	} else if (agents && !isLoopback(agents.address) && tls === undefined) {
-		logger.warn(
-			{ agentHost: agents.address },
-			'this hub listens for agents beyond loopback without TLS: set it, or let a TLS proxy in front of it do so',
-		);
-	}
-}
-
-/** With an address that a client on this machine can connect to. */
-function urlOf({ address, port }: AddressInfo, { tls }: HubOptions): string {
-	const any = address === '0.0.0.0' || address === '::';
-	const host = any ? '127.0.0.1' : address.includes(':') ? `[${address}]` : address;
-	return `${tls ? 'https' : 'http'}://${host}:${port}`;
+function secretsOf({ secret, previousSecret }: HubOptions) {
+	return { secret, previousSecret };
 }

@@ -1,23 +1,24 @@
 /**
- * The hub's public sockets: TCP or TLS, limits for strangers, HTTP/1.1 parsed by node:http, malformed requests refused, HTTP/2 by ALPN
- * or by its preface. Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
+ * What becomes of connections that a door lets in: TCP or TLS, limits for strangers, HTTP/1.1 parsed by node:http, malformed requests
+ * refused, HTTP/2 by ALPN or by its preface. Sorts what arrives: requests, tunnels, other upgrades. Knows nothing of agents or queues.
+ * Its options never change: with others there is another one, at the same door, while this one serves to their end those that it has.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { cutSocket } from '../shared/cut-socket.ts';
 import { type ErrorCode, SlimeError } from '../shared/errors.ts';
-import { type ListenAddress, listenAt } from '../shared/listen.ts';
 import type { Logger } from '../shared/logger.ts';
-import { PerAddress } from '../shared/per-address.ts';
+import type { PerAddress } from '../shared/per-address.ts';
 import type { ServerTls } from '../tls/contexts.ts';
 import { peerCertificate } from '../tls/peer-certificate.ts';
 import { asksForWebSocket, refuseUpgrade, TUNNEL_PATH, TUNNEL_PROTOCOL } from '../tunnel/handshake.ts';
 import { plainAddress, type TrustedProxies } from '../tunnel/trusted-proxies.ts';
 import type { AppRequest } from './app-request.ts';
 import { AppSessions } from './app-sessions.ts';
+import type { Doorkeeper } from './door.ts';
 import type { EndedConnections } from './ended.ts';
 import { takeProxyHeader, tellVersion } from './first-bytes.ts';
 import { Http1App, underWay } from './http1-app.ts';
@@ -31,9 +32,6 @@ const MAX_HEADER_BYTES = 64 * 1024;
 const MAX_FIELDS = 1000;
 /** Milliseconds between looks at request headers that are late, at most. */
 const CHECK_INTERVAL = 1000;
-
-/** Connections that may wait to be accepted, as far as the system allows. */
-const BACKLOG = 4096;
 
 const NOTHING = Buffer.alloc(0);
 const UNTRUSTED = 'The client certificate is not one that this hub trusts.';
@@ -49,14 +47,7 @@ export interface ListenerHandler {
 export interface ListenerOptions
 	extends Pick<
 		HubOptions,
-		| 'proxyProtocol'
-		| 'maxConnections'
-		| 'maxConnectionsPerAddress'
-		| 'maxRequestsPerConnection'
-		| 'headersTimeout'
-		| 'keepAliveTimeout'
-		| 'handshakeTimeout'
-		| 'logger'
+		'proxyProtocol' | 'maxRequestsPerConnection' | 'headersTimeout' | 'keepAliveTimeout' | 'handshakeTimeout' | 'logger'
 	> {
 	/** Serves TLS. */
 	readonly tls: ServerTls | null;
@@ -65,10 +56,12 @@ export interface ListenerOptions
 	readonly upgrades: Upgrades;
 	/** Proxies that are believed; null for none. */
 	readonly trusted: TrustedProxies | null;
+	/** How many connections each address has, which outlives this listener. */
+	readonly perAddress: PerAddress;
 	readonly ended: EndedConnections;
 }
 
-export class Listener {
+export class Listener implements Doorkeeper {
 	readonly #server: Server;
 	readonly #handler: ListenerHandler;
 	readonly #log: Logger;
@@ -84,8 +77,15 @@ export class Listener {
 	readonly #silent = new Set<Socket>();
 	/** Connections that node:http has handed over for a switch of protocols. */
 	readonly #upgrading = new Set<Duplex>();
+	/** Connections that came through the door and are open, tunnels too. */
+	#open = 0;
+	readonly #closed = () => {
+		this.#open--;
+		this.#lookWhetherOver();
+	};
 	/** Connections end with their next response. */
 	#retired = false;
+	#over: (() => void) | undefined;
 	readonly #upgrades: Upgrades;
 	readonly #options: ListenerOptions;
 	readonly #trusted: TrustedProxies | null;
@@ -104,7 +104,7 @@ export class Listener {
 		this.#log = options.logger;
 		this.#options = options;
 		this.#trusted = options.trusted;
-		this.#perAddress = new PerAddress(options.maxConnectionsPerAddress);
+		this.#perAddress = options.perAddress;
 		this.#ended = options.ended;
 		const limits = {
 			maxHeaderSize: MAX_HEADER_BYTES,
@@ -125,7 +125,8 @@ export class Listener {
 		const accepted = takeOver(server, 'connection');
 		this.#serveHttp1 = tls ? takeOver(server, 'secureConnection') : accepted;
 		this.#greet = tls ? accepted : (socket) => this.#arrive(socket);
-		server.on('connection', (socket: Socket) => this.#admit(socket));
+		// It never listens, as the door does; its watch over late requests begins all the same.
+		server.emit('listening');
 		if (tls) {
 			server.on('secureConnection', (socket: Socket) => this.#secured(socket));
 			server.removeAllListeners('tlsClientError');
@@ -144,7 +145,6 @@ export class Listener {
 		this.#refusing = new AppSessions({ ...sessionOptions, request: refuseCertificate });
 		// Node would drop what is over the limit without a word; the gateway counts and refuses instead.
 		server.maxHeadersCount = 0;
-		server.maxConnections = options.maxConnections;
 		server.on('request', (req, res) => this.#request(req, res, false));
 		server.on('checkContinue', (req, res) => this.#request(req, res, true));
 		// RFC 9110 section 10.1.1: an expectation that is not understood may be ignored.
@@ -158,17 +158,6 @@ export class Listener {
 			this.#ended.count('keep_alive', peerOf(socket).address);
 			socket.destroy();
 		});
-		server.on('drop', (data) => {
-			this.#ended.count('too_many', data?.remoteAddress);
-			this.#log.warn('too many connections: one was dropped');
-		});
-	}
-
-	/** @throws the system's error when the address cannot be listened on, UsageError for a descriptor that is no listening socket */
-	async listen(where: ListenAddress): Promise<AddressInfo> {
-		const address = await listenAt(this.#server, where, BACKLOG);
-		this.#server.on('error', (error) => this.#log.error({ err: error }, 'listener'));
-		return address;
 	}
 
 	/** Other certificates for connections that come from now on. @throws what OpenSSL says against them */
@@ -176,17 +165,18 @@ export class Listener {
 		this.#secure?.setSecureContext({ cert, key, minVersion, ...(ca && { ca }) });
 	}
 
-	/** No new connections; those that are open are served, and closed after their next response. */
-	retire(): void {
+	/** It gets no new connections; those that are open are served, and closed after their next response. `over` is told when there is none. */
+	retire(over?: () => void): void {
 		this.#retired = true;
-		// That of http would close the idle ones too, and a request that is on its way to one of them would be lost.
-		TcpServer.prototype.close.call(this.#server);
+		this.#over = over;
 		this.#sessions.drain();
 		this.#refusing.drain();
+		this.#lookWhetherOver();
 	}
 
-	/** No new connections; those that are idle are closed. */
+	/** Connections that are idle are closed, and the others with their last response. */
 	close(): void {
+		this.#retired = true;
 		this.#server.close();
 		this.#server.closeIdleConnections();
 		this.#sessions.drain();
@@ -239,7 +229,11 @@ export class Listener {
 	}
 
 	/** A connection's very beginning: whose it is. */
-	#admit(socket: Socket): void {
+	admit(socket: Socket): void {
+		// node:https has its sockets end with the other side.
+		if (this.#secure) socket.allowHalfOpen = false;
+		this.#open++;
+		socket.once('close', this.#closed);
 		const address = plainAddress(socket.remoteAddress ?? 'unknown');
 		if (!this.#options.proxyProtocol || this.#trusted?.includes(address) !== true) {
 			this.#identified(socket, address);
@@ -255,6 +249,13 @@ export class Listener {
 			}
 			this.#identified(socket, header.source ?? address);
 		});
+	}
+
+	#lookWhetherOver(): void {
+		if (!this.#retired || this.#open > 0) return;
+		this.#server.close();
+		this.#over?.();
+		this.#over = undefined;
 	}
 
 	#identified(socket: Socket, address: string): void {

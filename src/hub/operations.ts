@@ -1,5 +1,5 @@
 /** What operators see of a hub and do to it, for the admin API. Changes nothing by itself: whoever owns a thing is told to. */
-import type { ApiHub, RevokeOutcome } from '../admin/api.ts';
+import type { ApiHub, ReloadOutcome, RevokeOutcome } from '../admin/api.ts';
 import type { RequestStatus } from '../admin/requests.ts';
 import type { TokenStatus } from '../admin/status.ts';
 import type { Revocations, RevocationTarget } from '../auth/revocations.ts';
@@ -26,25 +26,26 @@ export interface HubParts {
 	readonly acceptor: Acceptor;
 	readonly control: AgentControl;
 	readonly revocations: Revocations;
-	readonly queueMax: number;
-	/** 0 is no limit. */
-	readonly concurrent: number;
+	/** As they are now; `concurrent` 0 is no limit. */
+	readonly limits: () => { readonly concurrent: number; readonly queue: { readonly max: number } };
+	readonly reload: () => Promise<ReloadOutcome>;
 	readonly logger: Logger;
 }
 
 export function operationsOf(parts: HubParts): ApiHub {
-	const { gateway, dispatcher, acceptor, control, revocations, queueMax, concurrent, logger } = parts;
+	const { gateway, dispatcher, acceptor, control, revocations, limits, logger } = parts;
 	const started = performance.now();
 	return {
 		status() {
 			const { slots: total, leased: used, waiting } = dispatcher.stats();
+			const { concurrent, queue } = limits();
 			return {
 				version,
 				uptime: Math.round(performance.now() - started),
 				draining: gateway.leaving,
 				agents: acceptor.all.map((link) => link.status),
 				slots: { total, used, concurrent },
-				queue: { waiting, max: queueMax },
+				queue: { waiting, max: queue.max },
 			};
 		},
 		agents() {
@@ -63,7 +64,7 @@ export function operationsOf(parts: HubParts): ApiHub {
 			const waiting = dispatcher.waiters().filter((waiter) => waiter instanceof Admission);
 			return {
 				total: waiting.length,
-				max: queueMax,
+				max: limits().queue.max,
 				heldBytes: gateway.held.held,
 				requests: firstOf(waiting).map((request) => request.shown),
 			};
@@ -75,6 +76,7 @@ export function operationsOf(parts: HubParts): ApiHub {
 		tokens: () => tokensOf(acceptor.all),
 		revocations: () => revocations.list,
 		revoke: (target) => revoke(parts, target),
+		reload: parts.reload,
 		get logLevel() {
 			return logger.level as LogLevel;
 		},

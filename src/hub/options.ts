@@ -1,4 +1,6 @@
 /** What a hub can be told, with the defaults. Durations are in milliseconds, sizes in bytes. */
+
+import type { ReloadOutcome } from '../admin/api.ts';
 import type { ApiKeyOptions } from '../auth/api-keys.ts';
 import { ACCESS_LOG_FIELDS, type AccessLogOptions } from '../config/access-log.ts';
 import type { CorsOptions } from '../config/cors.ts';
@@ -95,6 +97,8 @@ export interface HubOptions {
 	readonly handshakeTimeout: number;
 	/** Protocols that apps may switch to by Upgrade, beside WebSocket. */
 	readonly upgrades: readonly string[];
+	/** What POST /api/reload does; without it, it does what `Hub.reload` does. */
+	readonly onReload?: (() => Promise<ReloadOutcome>) | undefined;
 	readonly logger: Logger;
 }
 

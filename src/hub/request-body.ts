@@ -15,11 +15,12 @@ const REPLAYABLE = 64 * 1024;
 
 /** Bytes of bodies that all waiting requests hold together. */
 export class HeldBytes {
-	readonly #max: number;
+	/** May be changed: what is held already stays. */
+	max: number;
 	#held = 0;
 
 	constructor(max: number) {
-		this.#max = max;
+		this.max = max;
 	}
 
 	get held(): number {
@@ -27,7 +28,7 @@ export class HeldBytes {
 	}
 
 	get full(): boolean {
-		return this.#held >= this.#max;
+		return this.#held >= this.max;
 	}
 
 	add(bytes: number): void {

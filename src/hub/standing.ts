@@ -25,7 +25,7 @@ interface Standee {
 }
 
 export class Standing<M extends Standee> {
-	readonly #options: StandingOptions;
+	#options: StandingOptions;
 	readonly #changed: (slots: Slots<M>) => void;
 	/** Oldest first. */
 	readonly #known = new Set<string>();
@@ -34,6 +34,11 @@ export class Standing<M extends Standee> {
 	constructor(options: StandingOptions, changed: (slots: Slots<M>) => void) {
 		this.#options = options;
 		this.#changed = changed;
+	}
+
+	/** From now on; what others are preferred to by what was before stays so until its time is over. */
+	configure(options: StandingOptions): void {
+		this.#options = options;
 	}
 
 	join(slots: Slots<M>): void {

@@ -137,7 +137,7 @@ test('SIGHUP lets a hub read its certificates again, and an agent its own, and e
 	assert.equal(fingerprint, (await read(dir, 'hub.crt')).fingerprint256);
 	await writeFile(file('hub.key'), 'no key');
 	hub.child.kill('SIGHUP');
-	await hub.output(/"reason":"[^"]*hub\.key: holds no private key in PEM"/);
+	await hub.output(/"mistakes":\["--tlsKey: [^"]*hub\.key: holds no private key in PEM"\]/);
 	assert.equal((await askTls(port, { ca: await readFile(file('ca.crt')) })).fingerprint, fingerprint);
 	for (const { child, exit } of [agent, hub]) {
 		child.kill('SIGTERM');

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
 import { type TestContext, test } from 'node:test';
 import type { AppRequest } from '../../../src/hub/app-request.ts';
+import { Door } from '../../../src/hub/door.ts';
 import { EndedConnections } from '../../../src/hub/ended.ts';
 import { Listener } from '../../../src/hub/listener.ts';
 import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
 import { Upgrades } from '../../../src/hub/upgrades.ts';
+import { PerAddress } from '../../../src/shared/per-address.ts';
 import { ask, RawClient } from '../../helpers/stack.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -16,8 +18,9 @@ function answer(app: AppRequest): void {
 	app.finish(Buffer.from('served'), []);
 }
 
-async function listening(context: TestContext): Promise<{ listener: Listener; port: number }> {
+async function listening(context: TestContext): Promise<{ retire: (over?: () => void) => void; port: number }> {
 	const { logger } = HUB_DEFAULTS;
+	const ended = new EndedConnections(logger);
 	const listener = new Listener(
 		{
 			...HUB_DEFAULTS,
@@ -25,35 +28,43 @@ async function listening(context: TestContext): Promise<{ listener: Listener; po
 			verifyIfPresented: false,
 			upgrades: new Upgrades([]),
 			trusted: null,
-			ended: new EndedConnections(logger),
+			perAddress: new PerAddress(0),
+			ended,
 		},
 		{ request: answer, tunnel: () => assert.fail('no tunnel'), refused: () => assert.fail('nobody is refused') },
 	);
-	const { port } = await listener.listen({ host: '127.0.0.1', port: 0 });
+	const door = new Door(listener, 100, ended, logger);
+	const { port } = await door.open({ host: '127.0.0.1', port: 0 });
 	context.after(() => {
+		door.close();
 		listener.close();
 		listener.destroy();
 	});
-	return { listener, port };
+	const retire = (over?: () => void) => {
+		door.close();
+		listener.retire(over);
+	};
+	return { retire, port };
 }
 
 test('connections that are open when a listener is retired are served, and closed after that', async (t) => {
-	const { listener, port } = await listening(t);
+	const { retire, port } = await listening(t);
 	const idle = await RawClient.open(t, port);
 	idle.send(GET);
 	await idle.sees('served');
 	const silent = await RawClient.open(t, port);
 	// An answer to somebody who came later: the silent one was accepted.
 	await ask(port);
-	listener.retire();
+	const over = new Promise<void>((resolve) => retire(resolve));
 	for (const client of [idle, silent]) client.send(GET);
 	assert.match(await idle.all(), /served.*\r\nConnection: close\r\n.*served$/s);
 	assert.match(await silent.all(), /\r\nConnection: close\r\n.*served$/s);
 	await assert.rejects(ask(port), { code: 'ECONNREFUSED' });
+	await over;
 });
 
 test('an HTTP/2 connection that is open when a listener is retired is told so, and what it asked before it knew is served', async (t) => {
-	const { listener, port } = await listening(t);
+	const { retire, port } = await listening(t);
 	const session = connect(`http://127.0.0.1:${port}`);
 	t.after(() => session.destroy());
 	const asked = () =>
@@ -68,7 +79,7 @@ test('an HTTP/2 connection that is open when a listener is retired is told so, a
 		});
 	assert.equal(await asked(), 'served');
 	const told = new Promise((resolve) => session.once('goaway', resolve));
-	listener.retire();
+	retire();
 	assert.equal(await asked(), 'served');
 	assert.equal(await told, 0);
 });
