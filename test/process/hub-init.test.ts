@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { runCli } from '../helpers/cli.ts';
-import { isFree, shell } from '../helpers/shell.ts';
+import { shell } from '../helpers/shell.ts';
 import { ask, closedPort } from '../helpers/stack.ts';
 
 const FILES = ['app-password', 'hub.yaml', 'secret', 'token'];
@@ -19,21 +19,17 @@ async function folder(t: TestContext): Promise<string> {
 	return path;
 }
 
-/** The port itself, or another one where it is taken. */
-async function portLike(port: number, host: string): Promise<number> {
-	return (await isFree(port, host)) ? port : closedPort();
-}
-
 test('the commands that it prints start a hub and an agent that serve a request', async (t) => {
 	const { dir, shell: sh } = await shell(t);
 	const printed = await sh.run('slime hub init --dir "my hub\'s"');
 	const at = join(dir, "my hub's");
-	const [hubPort, servicePort] = [await portLike(8080, '0.0.0.0'), await portLike(8000, '127.0.0.1')];
+	// In place of 8080 and 8000, which another test may have at the same time.
+	const [hubPort, servicePort] = [await closedPort(), await closedPort()];
 	const service = createServer((req, res) => res.end(`served ${req.url}`)).listen(servicePort, '127.0.0.1');
 	await once(service, 'listening');
 	t.after(() => service.close());
 	const config = await readFile(join(at, 'hub.yaml'), 'utf8');
-	if (hubPort !== 8080) await writeFile(join(at, 'hub.yaml'), config.replace('  #port: 8080', `  port: ${hubPort}`));
+	await writeFile(join(at, 'hub.yaml'), config.replace('  #port: 8080', `  port: ${hubPort}`));
 	const commands = [...printed.matchAll(/^ {2}((?:slime|curl) .*)$/gm)].map(([, command = '']) =>
 		command.replaceAll(':8080', `:${hubPort}`).replaceAll(':8000', `:${servicePort}`),
 	);
