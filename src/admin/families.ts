@@ -25,9 +25,19 @@ export interface NumberFamily extends Described {
 	read(): Iterable<Sample>;
 }
 
+/** One of a family's distributions, with a value for each of its labels. */
+export interface LabelledDistribution {
+	readonly distribution: Distribution;
+	readonly labels?: Readonly<Record<string, string>>;
+}
+
 export interface DistributionFamily extends Described {
 	readonly type: 'histogram';
-	readonly distribution: Distribution;
+	readonly labels: readonly string[];
+	/** Of all its distributions. */
+	readonly bounds: readonly number[];
+	/** No two of them have the same labels. */
+	read(): Iterable<LabelledDistribution>;
 }
 
 export type Family = NumberFamily | DistributionFamily;

@@ -1,5 +1,5 @@
 /** Every metric of a hub: name, labels, meaning, and where its numbers are read. docs/observability.md says the same. */
-import type { Distribution, Family, Sample } from './families.ts';
+import type { Distribution, Family, LabelledDistribution, Sample } from './families.ts';
 
 /** One agent, all its tunnels together. */
 export interface AgentReading {
@@ -20,17 +20,24 @@ export interface AgentReading {
 
 type Counts = Readonly<Record<string, number>>;
 
+/** Seconds in the queue. */
+export interface ScopedWaits {
+	readonly bounds: readonly number[];
+	readonly byScope: ReadonlyMap<string, Distribution>;
+}
+
 /** What a hub has to tell. Records are label values with their numbers. */
 export interface HubReadings {
 	readonly version: string;
 	readonly draining: boolean;
 	readonly requestsInProgress: number;
-	readonly queueDepth: number;
+	/** By scope. */
+	readonly queueDepth: Counts;
 	readonly heldBytes: number;
 	readonly duration: Distribution;
 	readonly firstByte: Distribution;
 	readonly gap: Distribution;
-	readonly queueWait: Distribution;
+	readonly queueWait: ScopedWaits;
 	readonly bodyBytes: Counts;
 	readonly tunnelBytes: Counts;
 	readonly tunnels: Counts;
@@ -63,9 +70,17 @@ export function hubFamilies(hub: HubReadings, lag: Distribution): readonly Famil
 			'direction',
 			() => hub.bodyBytes,
 		),
-		gauge('queue_depth', 'Requests that wait for a worker', () => hub.queueDepth),
+		numbers('gauge', 'queue_depth', 'Requests that wait for a worker', ['scope'], () =>
+			counts(hub.queueDepth, 'scope'),
+		),
 		gauge('queue_held_bytes', 'Bytes of bodies that waiting requests hold', () => hub.heldBytes),
-		histogram('queue_wait_seconds', 'In the queue, of those that were given a worker', hub.queueWait),
+		histograms(
+			'queue_wait_seconds',
+			'In the queue, of those that were given a worker',
+			'scope',
+			hub.queueWait.bounds,
+			() => hub.queueWait.byScope,
+		),
 		records('cancels_total', 'Requests whose work at an agent was stopped, by why', 'reason', () => hub.cancels),
 		records('replays_total', 'Requests that went on to another agent, by why', 'reason', () => hub.replays),
 		perAgent('agent_slots', 'Requests that the agent takes at a time from this hub', hub, ({ slots }) => slots),
@@ -134,7 +149,21 @@ function records(name: string, help: string, label: string, read: () => Counts):
 }
 
 function histogram(name: string, help: string, distribution: Distribution): Family {
-	return { type: 'histogram', name: PREFIX + name, help, distribution };
+	const { bounds } = distribution;
+	return { type: 'histogram', name: PREFIX + name, help, labels: [], bounds, read: () => [{ distribution }] };
+}
+
+function histograms(
+	name: string,
+	help: string,
+	label: string,
+	bounds: readonly number[],
+	read: () => ReadonlyMap<string, Distribution>,
+): Family {
+	const labelled = function* (): Generator<LabelledDistribution> {
+		for (const [value, distribution] of read()) yield { distribution, labels: { [label]: value } };
+	};
+	return { type: 'histogram', name: PREFIX + name, help, labels: [label], bounds, read: labelled };
 }
 
 function perAgent(name: string, help: string, hub: HubReadings, read: (agent: AgentReading) => number | null): Family {

@@ -1,6 +1,6 @@
 /** Families of metrics as Prometheus reads them. Owns prom-client, which keeps no numbers: they are read for each scrape. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { Distribution, DistributionFamily, Family, NumberFamily } from './families.ts';
+import type { DistributionFamily, Family, LabelledDistribution, NumberFamily } from './families.ts';
 
 export type { Registry };
 
@@ -40,27 +40,29 @@ class ReadHistogram extends Histogram<string> {
 	readonly #family: DistributionFamily;
 
 	constructor(family: DistributionFamily) {
-		const { name, help, distribution } = family;
-		super({ name, help, buckets: [...distribution.bounds], registers: [] });
+		const { name, help, bounds, labels } = family;
+		super({ name, help, buckets: [...bounds], labelNames: [...labels], registers: [] });
 		this.#family = family;
 	}
 
 	/** What a registry, and get(), ask for the numbers. */
 	async getForPromString(): Promise<object> {
-		const { type, name, help, distribution } = this.#family;
-		return { type, name, help, aggregator: 'sum', values: cumulative(name, distribution) };
+		const { type, name, help } = this.#family;
+		const values = [...this.#family.read()].flatMap((one) => cumulative(name, one));
+		return { type, name, help, aggregator: 'sum', values };
 	}
 }
 
-function cumulative(name: string, { bounds, counts, sum }: Distribution) {
+function cumulative(name: string, { distribution, labels = {} }: LabelledDistribution) {
+	const { bounds, counts, sum } = distribution;
 	let below = 0;
 	const buckets = counts.map((count, place) => {
 		below += count;
-		return { metricName: `${name}_bucket`, value: below, labels: { le: bounds[place] ?? '+Inf' } };
+		return { metricName: `${name}_bucket`, value: below, labels: { le: bounds[place] ?? '+Inf', ...labels } };
 	});
 	return [
 		...buckets,
-		{ metricName: `${name}_sum`, value: sum, labels: {} },
-		{ metricName: `${name}_count`, value: below, labels: {} },
+		{ metricName: `${name}_sum`, value: sum, labels },
+		{ metricName: `${name}_count`, value: below, labels },
 	];
 }

@@ -175,7 +175,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		if (waited) {
 			const now = performance.now();
 			this.#waited = now - this.#began;
-			statistics.queueWait.observe((now - this.#waitBegan) / 1000);
+			statistics.queueWait.observe(this.#wanted.scope, (now - this.#waitBegan) / 1000);
 		}
 		this.#attempts++;
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines, statistics);

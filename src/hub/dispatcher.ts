@@ -6,7 +6,7 @@
 import { Affinity, Profile, Slots } from './choice.ts';
 import { Decisions } from './decisions.ts';
 import { DrainRate } from './drain-rate.ts';
-import { Eligibility, mayServe, type Wanted } from './eligibility.ts';
+import { Eligibility, mayServe, type Scope, type Wanted } from './eligibility.ts';
 import { HeldLease, type Lease, type Outcome } from './lease.ts';
 import type { DispatcherStats, Member, Membership } from './membership.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
@@ -114,6 +114,11 @@ export class Dispatcher<M extends Member> {
 
 	get waiting(): number {
 		return this.#queue.length;
+	}
+
+	/** How many wait, by what they ask for; a scope may come more than once. */
+	*waitingByScope(): Generator<readonly [scope: Scope, waiting: number]> {
+		for (const { scope, length } of this.#queue.lines()) yield [scope, length];
 	}
 
 	stats(): DispatcherStats {

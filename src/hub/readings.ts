@@ -24,7 +24,7 @@ export function readingsOf(
 			return gateway.active;
 		},
 		get queueDepth() {
-			return dispatcher.waiting;
+			return statistics.queueWait.sums(dispatcher.waitingByScope());
 		},
 		get heldBytes() {
 			return gateway.held.held;

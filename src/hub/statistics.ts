@@ -4,6 +4,7 @@
  */
 import { ERRORS, type ErrorCode } from '../shared/errors.ts';
 import { Histogram } from '../shared/histogram.ts';
+import { ScopedWaits } from './scoped-waits.ts';
 
 /** How a request ended: answered whole, cut in its middle, left by its app, or with an error of the hub's own. */
 export type RequestOutcome = 'complete' | 'cut' | 'app_gone' | ErrorCode;
@@ -38,7 +39,7 @@ export class Statistics {
 	/** Seconds between the small pieces of a response. */
 	readonly gap = new Histogram(GAP_TIMES);
 	/** Seconds in the queue, of those that were given a worker. */
-	readonly queueWait = new Histogram(REQUEST_TIMES);
+	readonly queueWait = new ScopedWaits(REQUEST_TIMES);
 	/** Bytes of bodies, as applications sent and were sent them. */
 	requestBytes = 0;
 	responseBytes = 0;

@@ -10,12 +10,12 @@ const READINGS: HubReadings = {
 	version: '0',
 	draining: false,
 	requestsInProgress: 0,
-	queueDepth: 0,
+	queueDepth: {},
 	heldBytes: 0,
 	duration: nothing,
 	firstByte: nothing,
 	gap: nothing,
-	queueWait: nothing,
+	queueWait: { bounds: [1], byScope: new Map() },
 	bodyBytes: {},
 	tunnelBytes: {},
 	tunnels: {},
@@ -37,7 +37,7 @@ export const ALL_FAMILIES: readonly Family[] = [
 /** Its row in docs/observability.md. */
 export function tableRow(family: Family): string {
 	const { name, type, help } = family;
-	const labels = family.type === 'histogram' ? [] : family.labels.map((label) => `\`${label}\``);
+	const labels = family.labels.map((label) => `\`${label}\``);
 	const unit = /_(seconds|bytes)(?:_total)?$/.exec(name)?.[1] ?? '';
 	return `| \`${name}\` | ${type} | ${labels.join(', ')} | ${unit} | ${help} |`;
 }

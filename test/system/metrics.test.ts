@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createAgent } from '../../src/index.ts';
 import { Scrape } from '../helpers/scraping.ts';
+import { seeded } from '../helpers/seeded.ts';
 import { Arrivals, ask, closedPort, eventually, RawClient, stack, token, upstream } from '../helpers/stack.ts';
 
 const hub = { adminPort: 0 };
@@ -136,16 +137,126 @@ test('a queue tells its depth, what it holds and how long those waited who got a
 	const depth = async () => Scrape.of(one);
 	let scrape = await depth();
 	while (scrape.get('slime_hub_queue_held_bytes') !== 4) scrape = await depth();
-	assert.equal(scrape.get('slime_hub_queue_depth'), 1);
-	assert.equal(scrape.get('slime_hub_queue_wait_seconds_count'), 0);
+	assert.equal(scrape.get('slime_hub_queue_depth{scope=""}'), 1);
+	assert.equal(scrape.get('slime_hub_queue_wait_seconds_count{scope=""}'), 0);
 	res.end();
 	(await arrivals.next())[1].end();
 	await Promise.all([first, second]);
 	scrape = await depth();
-	assert.equal(scrape.get('slime_hub_queue_depth'), 0);
+	assert.equal(scrape.get('slime_hub_queue_depth{scope=""}'), 0);
 	assert.equal(scrape.get('slime_hub_queue_held_bytes'), 0);
-	assert.equal(scrape.get('slime_hub_queue_wait_seconds_count'), 1);
-	assert.ok((scrape.get('slime_hub_queue_wait_seconds_sum') ?? 0) > 0);
+	assert.equal(scrape.get('slime_hub_queue_wait_seconds_count{scope=""}'), 1);
+	assert.ok((scrape.get('slime_hub_queue_wait_seconds_sum{scope=""}') ?? 0) > 0, 'it waited');
+});
+
+test('depth and wait are told by scope, and a scope that no agent has had is told as other', async (t) => {
+	const arrivals = new Arrivals();
+	const service = await upstream(t, arrivals.handler);
+	const keys = [{ name: 'a', key: 'key-a', scopes: ['chat', 'eu'] }];
+	const { hub: one, port, join } = await stack(t, [], { hub: { ...hub, keys, appPassword: 'sesame' } });
+	const waits = (password: string, scope?: string) =>
+		ask(port, '/', {
+			headers: { 'slime-block': '1', 'slime-app-password': password, ...(scope && { 'slime-scope': scope }) },
+		});
+	const asked = [waits('sesame', 'chat'), waits('key-a')];
+	await eventually('both wait', () => one.waiting === 2);
+	let scrape = await Scrape.of(one);
+	assert.equal(scrape.get('slime_hub_queue_depth{scope="other"}'), 2);
+	await join(service.address, { scopes: ['chat'], numWorker: 2 });
+	for (let i = 0; i < 2; i++) (await arrivals.next())[1].end();
+	await Promise.all(asked);
+	scrape = await Scrape.of(one);
+	const depths = ['', 'chat', 'chat,eu'].map((scope) => scrape.get(`slime_hub_queue_depth{scope="${scope}"}`));
+	assert.deepEqual(depths, [0, 0, 0]);
+	const waited = (scope: string) => scrape.get(`slime_hub_queue_wait_seconds_count{scope="${scope}"}`);
+	assert.deepEqual(['', 'chat', 'chat,eu'].map(waited), [0, 1, 1]);
+
+	const leaving = new AbortController();
+	const headers = { 'slime-block': '1', 'slime-app-password': 'sesame' };
+	const strangers = Array.from({ length: 30 }, (_, i) =>
+		ask(port, '/', { headers: { ...headers, 'slime-scope': `made-up-${i}` }, signal: leaving.signal }),
+	);
+	await eventually('they wait', () => one.waiting === 30);
+	scrape = await Scrape.of(one);
+	assert.equal(scrape.get('slime_hub_queue_depth{scope="other"}'), 30);
+	assert.equal(scrape.series('slime_hub_queue_depth').length, 4);
+	leaving.abort();
+	assert.ok(
+		(await Promise.allSettled(strangers)).every(({ status }) => status === 'rejected'),
+		'all have left',
+	);
+});
+
+test('the sums are what the applications counted, under a load of everything', async (t) => {
+	const bodies = ['', 'short', 'x'.repeat(100_000)];
+	const service = await upstream(t, (req, res) => {
+		req.resume();
+		const [, kind, size] = (req.url ?? '').split('/');
+		const answer = () => {
+			if (kind === 'cut') {
+				res.write('half');
+				setImmediate(() => res.destroy());
+			} else res.writeHead(Number(kind)).end(bodies[Number(size)]);
+		};
+		// It works for a while, so that others have to wait.
+		req.once('end', () => setTimeout(answer, 3));
+	});
+	const keys = [{ name: 'few', key: 'key-few', rate: { requests: 5, period: 3_600_000 } }];
+	const { hub: one, port, join } = await stack(t, [], { hub: { ...hub, keys, appPassword: 'sesame' } });
+	for (let i = 0; i < 2; i++) await join(service.address);
+	const counted = new Map<string, number>();
+	const sums = { asked: 0, requestBytes: 0, responseBytes: 0, waited: 0, answeredByUpstream: 0 };
+	const count = (answer: Awaited<ReturnType<typeof ask>>) => {
+		const error = answer.headers['slime-error'];
+		const outcome = error ?? (answer.complete ? 'complete' : 'cut');
+		const key = `{status="${Math.floor(answer.status / 100)}xx",outcome="${outcome}"}`;
+		counted.set(key, (counted.get(key) ?? 0) + 1);
+		if (String(answer.headers['server-timing']).includes('queue')) sums.waited++;
+		if (error !== undefined) return;
+		sums.answeredByUpstream++;
+		sums.responseBytes += Buffer.byteLength(answer.body);
+	};
+	const random = seeded(5);
+	const client = async () => {
+		for (let i = 0; i < 15; i++) {
+			const kind = ['200', '200', '200', '404', '500', 'cut'][random(6)];
+			const body = bodies[random(3)] ?? '';
+			const password = ['sesame', 'sesame', 'sesame', 'key-few', 'wrong'][random(5)];
+			const headers = { 'slime-app-password': password, 'slime-block': ['0', '1', '1', '1'][random(4)] };
+			const answer = await ask(port, `/${kind}/${random(3)}`, { method: 'POST', body, headers });
+			sums.asked++;
+			count(answer);
+			// What is refused is answered before its body is read, which none of it is counted for.
+			if (answer.headers['slime-error'] === undefined) sums.requestBytes += body.length;
+		}
+	};
+	await Promise.all(Array.from({ length: 12 }, client));
+	await eventually('all have ended', () => one.leased === 0);
+
+	const scrape = await Scrape.of(one);
+	const told = scrape.series('slime_hub_requests_total').map((series) => [series.slice(24), scrape.get(series)]);
+	assert.deepEqual(Object.fromEntries(told), Object.fromEntries(counted));
+	assert.ok(counted.size >= 6, [...counted.keys()].join());
+	assert.equal(scrape.get('slime_hub_request_duration_seconds_count'), sums.asked);
+	assert.equal(scrape.get('slime_hub_time_to_first_byte_seconds_count'), sums.answeredByUpstream);
+	assert.equal(scrape.get('slime_hub_queue_wait_seconds_count{scope=""}'), sums.waited);
+	assert.ok(sums.waited > 0, 'some have waited');
+	assert.equal(scrape.get('slime_hub_body_bytes_total{direction="response"}'), sums.responseBytes);
+	assert.equal(scrape.get('slime_hub_body_bytes_total{direction="request"}'), sums.requestBytes);
+	for (const gauge of [
+		'slime_hub_requests_in_progress',
+		'slime_hub_queue_depth{scope=""}',
+		'slime_hub_queue_held_bytes',
+	]) {
+		assert.equal(scrape.get(gauge), 0, gauge);
+	}
+	const used = scrape.series('slime_hub_agent_slots_used').map((series) => scrape.get(series));
+	assert.deepEqual(used, [0, 0]);
+	const tunnels = (direction: string) => scrape.get(`slime_hub_tunnel_bytes_total{direction="${direction}"}`) ?? 0;
+	assert.ok(
+		tunnels('sent') > sums.requestBytes && tunnels('received') > sums.responseBytes,
+		'tunnels carry more than bodies',
+	);
 });
 
 test('cancels, replays and refused handshakes are counted by why', async (t) => {

@@ -12,7 +12,9 @@ const read = (file: string) => readFile(new URL(`../../../docs/${file}`, import.
 const SERIES = new Map<string, ReadonlySet<string>>([['up', new Set()]]);
 for (const family of ALL_FAMILIES) {
 	if (family.type !== 'histogram') SERIES.set(family.name, new Set(family.labels));
-	else for (const end of ['bucket', 'sum', 'count']) SERIES.set(`${family.name}_${end}`, new Set(['le']));
+	else
+		for (const end of ['bucket', 'sum', 'count'])
+			SERIES.set(`${family.name}_${end}`, new Set(['le', ...family.labels]));
 }
 /** What Prometheus adds to every series. */
 const OF_TARGETS = new Set(['job', 'instance']);
