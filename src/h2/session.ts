@@ -216,7 +216,7 @@ export class Session implements OutboundOwner {
 		if (!this.#closed) this.#control.update(settings);
 	}
 
-	/** Client role: tells the peer that a shutdown will follow. Streams may still be opened until then; a GOAWAY forbids them to its reader. */
+	/** Client role: tells the peer that a shutdown will follow. A GOAWAY forbids new streams to its reader, so we may open some until then. */
 	announceShutdown(debugData: string): void {
 		if (!this.#closed && !this.#shuttingDown) {
 			this.#sendGoaway(MAX_STREAM_ID, ErrorCode.NO_ERROR, Buffer.from(debugData));

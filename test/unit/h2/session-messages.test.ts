@@ -204,6 +204,22 @@ describe('GOAWAY', () => {
 		assert.equal(peer.of(FrameType.HEADERS).length, 2);
 	});
 
+	it('that a client has announced forbids nothing yet', async () => {
+		const { peer, session, recorder, ended } = await requested();
+		session.announceShutdown('moving');
+		const announced = await peer.next(FrameType.GOAWAY);
+		assert.equal(announced.payload.readUInt32BE(0), MAX_STREAM_ID);
+		assert.equal(announced.payload.toString('utf8', 8), 'moving');
+		const later = new Recorder();
+		session.request(GET, true, later);
+		peer.send(peer.headers(1, OK, true), peer.headers(3, OK, true));
+		await Promise.all([recorder.over, later.over]);
+		assert.deepEqual(later.calls, ['headers', 'end', 'closed']);
+		session.shutdown();
+		assert.equal((await peer.next(FrameType.GOAWAY)).payload.readUInt32BE(0), 0);
+		assert.equal(await ended, null);
+	});
+
 	it('from a client keeps its open streams', async () => {
 		const { peer, session, recorder, ended } = await requested();
 		session.shutdown();

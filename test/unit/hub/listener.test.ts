@@ -1,6 +1,7 @@
 /** A listener that is retired: new connections go to whoever accepts next, those that are open lose nothing. */
 import assert from 'node:assert/strict';
 import { connect } from 'node:http2';
+import { Agent as HttpsAgent, request } from 'node:https';
 import { type TestContext, test } from 'node:test';
 import type { AppRequest } from '../../../src/hub/app-request.ts';
 import { Door } from '../../../src/hub/door.ts';
@@ -9,6 +10,8 @@ import { Listener } from '../../../src/hub/listener.ts';
 import { HUB_DEFAULTS } from '../../../src/hub/options.ts';
 import { Upgrades } from '../../../src/hub/upgrades.ts';
 import { PerAddress } from '../../../src/shared/per-address.ts';
+import type { ServerTls } from '../../../src/tls/contexts.ts';
+import { makeCertificates } from '../../helpers/certificates.ts';
 import { ask, RawClient } from '../../helpers/stack.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -18,13 +21,16 @@ function answer(app: AppRequest): void {
 	app.finish(Buffer.from('served'), []);
 }
 
-async function listening(context: TestContext): Promise<{ retire: (over?: () => void) => void; port: number }> {
+async function listening(
+	context: TestContext,
+	tls: ServerTls | null = null,
+): Promise<{ retire: (over?: () => void) => void; port: number }> {
 	const { logger } = HUB_DEFAULTS;
 	const ended = new EndedConnections(logger);
 	const listener = new Listener(
 		{
 			...HUB_DEFAULTS,
-			tls: null,
+			tls,
 			verifyIfPresented: false,
 			upgrades: new Upgrades([]),
 			trusted: null,
@@ -82,4 +88,25 @@ test('an HTTP/2 connection that is open when a listener is retired is told so, a
 	retire();
 	assert.equal(await asked(), 'served');
 	assert.equal(await told, 0);
+});
+
+test('a TLS connection that is open when a listener is retired is served, and closed after that', async (t) => {
+	const { ca, cert, key } = makeCertificates();
+	const tls = { cert, key, minVersion: 'TLSv1.2', requestCert: false, rejectUnauthorized: false } as const;
+	const { retire, port } = await listening(t, tls);
+	const agent = new HttpsAgent({ keepAlive: true, ca });
+	t.after(() => agent.destroy());
+	const asked = () =>
+		new Promise((resolve, reject) => {
+			const req = request({ host: '127.0.0.1', port, agent }, (res) => {
+				res.resume();
+				res.on('end', () => resolve([res.statusCode, res.headers.connection, req.reusedSocket]));
+			});
+			req.on('error', reject);
+			req.end();
+		});
+	assert.deepEqual(await asked(), [200, 'keep-alive', false]);
+	retire();
+	assert.deepEqual(await asked(), [200, 'close', true]);
+	await assert.rejects(asked(), { code: 'ECONNREFUSED' });
 });
