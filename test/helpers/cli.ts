@@ -1,7 +1,11 @@
-/** Runs the command line from source as a child process. Remembers its children, and ends only those. */
+/**
+ * Runs the command line from source as a child process. Remembers its children, and ends only those. One that prints a secret which it
+ * was given fails whatever test it is in.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { Captured, secretsGiven } from './secret-search.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const LOADER = import.meta.resolve('tsx');
@@ -72,10 +76,10 @@ export function startNode(args: readonly string[], options: CliOptions = {}): Cl
 		stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : passed)],
 	});
 	running.add(child);
-	return watch(child, limit);
+	return watch(child, limit, secretsGiven(args, env));
 }
 
-function watch(child: ChildProcess, limitMs: number): CliProcess {
+function watch(child: ChildProcess, limitMs: number, secrets: Readonly<Record<string, string>>): CliProcess {
 	const written = { stdout: '', stderr: '' };
 	const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
 	for (const name of ['stdout', 'stderr'] as const) {
@@ -88,7 +92,12 @@ function watch(child: ChildProcess, limitMs: number): CliProcess {
 		child.once('close', (code) => {
 			clearTimeout(limit);
 			running.delete(child);
-			resolve({ code, ...written });
+			const captured = new Captured();
+			captured.add('stdout', written.stdout);
+			captured.add('stderr', written.stderr);
+			const found = captured.find(secrets);
+			if (found.length === 0) resolve({ code, ...written });
+			else reject(new Error(`a secret was printed: ${found.join('; ')}`));
 		});
 	});
 	return {

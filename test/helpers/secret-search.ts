@@ -28,6 +28,24 @@ export function formsOf(secret: string): ReadonlyMap<string, string> {
 	return forms;
 }
 
+/** Shorter ones may be in any text. */
+const LEAST = 8;
+const SECRET_VARIABLE = /^SLIME_.*(?:SECRET|PASSWORD|TOKEN|KEY)$/;
+const SECRET_FLAG = /^--(?:secret|previous-?secret|app-?password|admin-?token|token|upstream-?token)$/i;
+
+/** What a program is given by variables and flags that it must not print. */
+export function secretsGiven(
+	args: readonly string[],
+	env: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+	const words = args.flatMap((word) => (word.startsWith('--') ? word.split(/=(.*)/s, 2) : [word]));
+	const given = [
+		...Object.entries(env).filter(([name]) => SECRET_VARIABLE.test(name)),
+		...words.flatMap((word, at) => (SECRET_FLAG.test(word) ? [[word, words[at + 1] ?? ''] as const] : [])),
+	];
+	return Object.fromEntries(given.filter(([, value]) => value.length >= LEAST));
+}
+
 export class Captured {
 	readonly #texts = new Map<string, string>();
 

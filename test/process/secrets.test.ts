@@ -11,14 +11,16 @@ import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { createTokens } from '../../src/index.ts';
 import { DOCUMENT } from '../helpers/admin-api.ts';
-import { type CliOptions, type CliProcess, runCli, startCli } from '../helpers/cli.ts';
+import { type CliOptions, type CliProcess, runCli, startCli, startNode } from '../helpers/cli.ts';
 import { h2Ask, h2Connect } from '../helpers/h2-app.ts';
-import { Captured, formsOf, newSecret } from '../helpers/secret-search.ts';
+import { Captured, formsOf, newSecret, secretsGiven } from '../helpers/secret-search.ts';
 import { closedPort, eventually, rawUpstream } from '../helpers/stack.ts';
 import { tlsFiles } from '../helpers/tls-clients.ts';
 
 /** Characters that a header's token may have, and URLs and base64 write otherwise. */
 const ODD = '+/%&=?';
+/** Milliseconds; many processes at a time are slow on a small machine. */
+const LIMIT = 300_000;
 
 test('a secret is found in whatever form it is written, and only then', () => {
 	const secret = newSecret();
@@ -35,6 +37,21 @@ test('a secret is found in whatever form it is written, and only then', () => {
 			assert.notDeepEqual(captured.find({ one: secret }), [], before);
 		}
 	}
+});
+
+test('a process that prints a secret which it was given, by a variable or a flag, fails its test', async () => {
+	const print = (words: string) => ['--eval', `console.log(${words})`, '--'];
+	const [one, other] = [newSecret(''), newSecret('')];
+	const env = { SLIME_HUB_APP_PASSWORD: one, SLIME_HUB_APP_PASSWORD_FILE: other };
+	await assert.rejects(
+		startNode(print('process.env.SLIME_HUB_APP_PASSWORD'), { env }).exit,
+		/SLIME_HUB_APP_PASSWORD in stdout/,
+	);
+	await startNode(print('process.env.SLIME_HUB_APP_PASSWORD_FILE'), { env }).exit;
+	assert.deepEqual(secretsGiven(['--admin-token', one, `--secret=${other}`, '--tokenFile', 'x'.repeat(9)], {}), {
+		'--admin-token': one,
+		'--secret': other,
+	});
 });
 
 test('no secret is in any byte that the processes print or serve', async (t) => {
@@ -199,6 +216,7 @@ log: {level: trace}
 		);
 		this.#agents = this.#start('agents', ['agent', 'run', '--config', agentFile]);
 		const stranger = ['agent', 'run', '--hub', hub, '--upstream', ok, '--ca', files.ca, '--agentID', 'stranger'];
+		await this.#listed(this.#hub, this.#agents);
 		const refused = this.#start('stranger', stranger, { env: { SLIME_AGENT_TOKEN: secrets.strangersToken ?? '' } });
 		await refused.output(/answered 401/);
 		await refused.output(/./);
@@ -212,7 +230,7 @@ log: {level: trace}
 	}
 
 	#start(name: string, args: readonly string[], options: CliOptions = {}): CliProcess {
-		const started = startCli(args, { limit: 120_000, ...options });
+		const started = startCli(args, { limit: LIMIT, ...options });
 		this.#t.after(async () => {
 			started.child.kill('SIGKILL');
 			const { stdout, stderr } = await started.exit;
@@ -221,9 +239,17 @@ log: {level: trace}
 		return started;
 	}
 
+	/** What everybody on this machine sees of them. */
+	async #listed(...processes: readonly CliProcess[]): Promise<void> {
+		if (process.platform !== 'linux') return;
+		for (const { child } of processes) {
+			this.captured.add('process list', await readFile(`/proc/${child.pid}/cmdline`, 'utf8'));
+		}
+	}
+
 	/** Runs a command to its end; what it printed is kept. */
 	async #command(args: readonly string[], options?: CliOptions): Promise<number | null> {
-		const { code, stdout, stderr } = await runCli(args, { limit: 120_000, ...options });
+		const { code, stdout, stderr } = await runCli(args, { limit: LIMIT, ...options });
 		this.captured.add(`slime ${args.slice(0, 2).join(' ')}`, stdout + stderr);
 		return code;
 	}
@@ -370,9 +396,6 @@ log: {level: trace}
 			['hub', this.#hub],
 			['agents', this.#agents],
 		] as const) {
-			if (process.platform === 'linux') {
-				this.captured.add('process list', await readFile(`/proc/${one.child.pid}/cmdline`, 'utf8'));
-			}
 			one.child.kill('SIGTERM');
 			const { stdout, stderr } = await one.exit;
 			this.captured.add(name, stdout + stderr);
