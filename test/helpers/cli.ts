@@ -30,6 +30,11 @@ export interface CliOptions {
 	readonly passed?: readonly number[];
 }
 
+/** For `shell`: what it writes goes to a full disk. */
+export const FULL = 'exec "$0" "$@" >/dev/full 2>/dev/full';
+/** For `shell`: so does its log, and there is no stderr. */
+export const FULL_AND_CLOSED = 'exec "$0" "$@" >/dev/full 2>&-';
+
 export interface CliResult {
 	/** null when a signal ended it. */
 	readonly code: number | null;

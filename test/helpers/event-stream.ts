@@ -1,10 +1,7 @@
 /** An upstream whose event stream the test moves on by hand: nothing in it depends on time. */
 import { type IncomingMessage, type RequestListener, request, type ServerResponse } from 'node:http';
 import type { TestContext } from 'node:test';
-import { Arrivals, upstream } from './stack.ts';
-
-/** For requests that may come before an agent has told how many it takes. */
-export const WAIT = { 'slime-block': '1' };
+import { Arrivals, upstream, WAITS } from './stack.ts';
 
 /** `POST /echo` gives the body back, `/events` waits for the test, anything else tells what arrived. */
 export async function talkingUpstream(context: TestContext): Promise<{ address: string; streams: Arrivals }> {
@@ -33,7 +30,7 @@ interface Asking {
 /** Opens /events, and reads one event at a time while the upstream's end is still open. */
 export async function eventAtOnce(
 	context: TestContext,
-	{ port, path, streams, headers = WAIT }: Asking,
+	{ port, path, streams, headers = WAITS }: Asking,
 ): Promise<{ app: IncomingMessage; service: ServerResponse; read(): Promise<string> }> {
 	const req = request({ host: '127.0.0.1', port, path, headers, agent: false });
 	context.after(() => req.destroy());

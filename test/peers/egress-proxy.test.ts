@@ -4,8 +4,8 @@ import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { startCli } from '../helpers/cli.ts';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { ask, eventually, listenOn, stack, token } from '../helpers/stack.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
+import { ask, eventually, listenOn, stack, token, WAITS } from '../helpers/stack.ts';
 
 interface EgressProxy {
 	readonly port: number;
@@ -73,7 +73,7 @@ test('a tunnel through a CONNECT proxy with a password serves requests and strea
 		[`127.0.0.1:${port}`],
 	);
 
-	const answer = await ask(port, '/v1/models', { headers: WAIT });
+	const answer = await ask(port, '/v1/models', { headers: WAITS });
 	assert.equal(answer.status, 200);
 	assert.equal(answer.headers['slime-agent-id'], 'inside');
 

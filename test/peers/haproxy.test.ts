@@ -9,10 +9,10 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { writeCertificates } from '../helpers/certificates.ts';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { h2Ask } from '../helpers/h2-app.ts';
 import { haproxy } from '../helpers/proxy-programs.ts';
-import { ask, stack, upstream } from '../helpers/stack.ts';
+import { ask, stack, upstream, WAITS } from '../helpers/stack.ts';
 
 /** @returns the port of a HAProxy that stands in front of the hub */
 function before(context: TestContext, hubPort: number): Promise<number> {
@@ -63,12 +63,12 @@ for (const prefix of ['', '/gpu']) {
 		const port = await before(context, hubPort);
 		await joinHub(address, { hubs: [`http://127.0.0.1:${port}${prefix}`] });
 
-		const seen = await ask(port, `${prefix}/v1/models`, { headers: WAIT });
+		const seen = await ask(port, `${prefix}/v1/models`, { headers: WAITS });
 		assert.equal(seen.status, 200);
 		assert.equal(JSON.parse(seen.body).url, '/v1/models');
 
 		const body = 'x'.repeat(3 * 1024 * 1024);
-		const echoed = await ask(port, `${prefix}/echo`, { method: 'POST', headers: WAIT, body });
+		const echoed = await ask(port, `${prefix}/echo`, { method: 'POST', headers: WAITS, body });
 		assert.ok(echoed.complete && echoed.body === body, `${echoed.body.length} bytes came back`);
 
 		const { app, service, read } = await eventAtOnce(context, { port, path: `${prefix}/events`, streams });

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { nginx } from '../helpers/proxy-programs.ts';
-import { ask, type Stack, stack, upstream } from '../helpers/stack.ts';
+import { ask, type Stack, stack, upstream, WAITS } from '../helpers/stack.ts';
 import { echoService, message, openWebSocket } from '../helpers/websocket.ts';
 
 /** @returns the port of an nginx that stands in front of the hub */
@@ -61,12 +61,12 @@ test('requests and uploads pass nginx on both sides of the hub', async (context)
 	const { address } = await talkingUpstream(context);
 	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}`] });
 
-	const seen = await ask(nginxPort, '/v1/models?x=1', { headers: WAIT });
+	const seen = await ask(nginxPort, '/v1/models?x=1', { headers: WAITS });
 	assert.equal(seen.status, 200);
 	assert.equal(JSON.parse(seen.body).url, '/v1/models?x=1');
 
 	const body = 'x'.repeat(3 * 1024 * 1024);
-	const echoed = await ask(nginxPort, '/echo', { method: 'POST', headers: WAIT, body });
+	const echoed = await ask(nginxPort, '/echo', { method: 'POST', headers: WAITS, body });
 	assert.equal(echoed.status, 200);
 	assert.ok(echoed.complete && echoed.body === body, `${echoed.body.length} bytes came back`);
 });
@@ -90,7 +90,7 @@ test('a tunnel finds the hub behind a prefix that nginx takes off', async (conte
 	const { address } = await talkingUpstream(context);
 	await joinHub(address, { hubs: [`http://127.0.0.1:${nginxPort}/gpu`] });
 
-	const seen = await ask(nginxPort, '/gpu/v1/models', { headers: WAIT });
+	const seen = await ask(nginxPort, '/gpu/v1/models', { headers: WAITS });
 	assert.equal(seen.status, 200);
 	assert.equal(JSON.parse(seen.body).url, '/v1/models');
 });
@@ -140,7 +140,7 @@ test('an application that leaves nginx stops the work of the upstream', async (c
 	app.destroy();
 	await stopped;
 	// Its worker is free again.
-	assert.equal((await ask(hub.address.port, '/', { headers: WAIT })).status, 200);
+	assert.equal((await ask(hub.address.port, '/', { headers: WAITS })).status, 200);
 });
 
 test('a stream whose upstream breaks is cut by nginx too, not ended', async (context) => {

@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { haproxy, nginx } from '../helpers/proxy-programs.ts';
-import { ask, stack, workerFree } from '../helpers/stack.ts';
+import { ask, stack, WAITS, workerFree } from '../helpers/stack.ts';
 import { tlsFiles } from '../helpers/tls-clients.ts';
 import { echoService, message, openWebSocket } from '../helpers/websocket.ts';
 
@@ -92,12 +92,12 @@ for (const [name, start] of Object.entries(PROXIES)) {
 			const { port: hubPort, hub, join: joinHub } = await stack(context);
 			await joinHub(`${kind}://localhost:${port}`, { ca });
 
-			const seen = await ask(hubPort, '/v1//models?x=%20', { headers: WAIT });
+			const seen = await ask(hubPort, '/v1//models?x=%20', { headers: WAITS });
 			assert.equal(seen.status, 200);
 			assert.equal(JSON.parse(seen.body).url, '/v1//models?x=%20');
 
 			const body = 'x'.repeat(3 * 1024 * 1024);
-			const echoed = await ask(hubPort, '/echo', { method: 'POST', headers: WAIT, body });
+			const echoed = await ask(hubPort, '/echo', { method: 'POST', headers: WAITS, body });
 			assert.ok(echoed.complete && echoed.body === body, `${echoed.status}, ${echoed.body.length} bytes came back`);
 
 			const { app, service: stream, read } = await eventAtOnce(context, { port: hubPort, path: '/events', streams });

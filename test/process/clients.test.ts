@@ -6,8 +6,8 @@ import OpenAI from 'openai';
 import { WebSocket } from 'ws';
 import { startDemoUpstream } from '../../src/cli/demo-upstream.ts';
 import type { GivenHubOptions } from '../../src/index.ts';
-import { talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { Arrivals, type Stack, stack, upstream, workerFree } from '../helpers/stack.ts';
+import { talkingUpstream } from '../helpers/event-stream.ts';
+import { Arrivals, type Stack, stack, upstream, WAITS, workerFree } from '../helpers/stack.ts';
 import { echoService } from '../helpers/websocket.ts';
 
 const QUESTION = { model: 'slime-demo', messages: [{ role: 'user' as const, content: 'Hello' }] };
@@ -20,7 +20,7 @@ async function demo(context: TestContext, hub: Partial<GivenHubOptions> = {}, in
 }
 
 function openai({ hub }: Stack, apiKey = 'none'): OpenAI {
-	return new OpenAI({ baseURL: `${hub.url}/v1`, apiKey, maxRetries: 0, defaultHeaders: WAIT });
+	return new OpenAI({ baseURL: `${hub.url}/v1`, apiKey, maxRetries: 0, defaultHeaders: WAITS });
 }
 
 test('the OpenAI SDK gets a chat completion in one piece', async (context) => {
@@ -96,7 +96,7 @@ test('fetch reads events one by one, and its abort ends the work of the upstream
 	const { address, streams } = await talkingUpstream(context);
 	const { hub } = await stack(context, [address]);
 	const abort = new AbortController();
-	const answered = fetch(`${hub.url}/events`, { headers: WAIT, signal: abort.signal });
+	const answered = fetch(`${hub.url}/events`, { headers: WAITS, signal: abort.signal });
 	const [, service] = await streams.next();
 	service.write('data: first\n\n');
 	const response = await answered;
@@ -117,7 +117,7 @@ test('fetch reads events one by one, and its abort ends the work of the upstream
 test('fetch gets an error, not an end, when the upstream breaks in the middle', async (context) => {
 	const { address, streams } = await talkingUpstream(context);
 	const { hub } = await stack(context, [address]);
-	const answered = fetch(`${hub.url}/events`, { headers: WAIT });
+	const answered = fetch(`${hub.url}/events`, { headers: WAITS });
 	const [, service] = await streams.next();
 	service.write('data: first\n\n');
 	const response = await answered;
@@ -133,7 +133,7 @@ test('fetch sends a body while it still makes it, and reads the answer at the sa
 	const { hub } = await stack(context, [address]);
 	const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
 	const writer = writable.getWriter();
-	const answered = fetch(`${hub.url}/echo`, { method: 'POST', headers: WAIT, body: readable, duplex: 'half' });
+	const answered = fetch(`${hub.url}/echo`, { method: 'POST', headers: WAITS, body: readable, duplex: 'half' });
 	await writer.write(new TextEncoder().encode('one '));
 	const response = await answered;
 	assert.ok(response.body);

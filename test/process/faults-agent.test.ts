@@ -1,22 +1,30 @@
 /** Agents as processes that are killed, stopped, drained and started again under load. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type CliProcess, startCli } from '../helpers/cli.ts';
+import { type CliProcess, FULL_AND_CLOSED, startCli } from '../helpers/cli.ts';
+import { allowDescriptors } from '../helpers/descriptors.ts';
 import { assertNoErrors, type Scene, scene } from '../helpers/fault-scene.ts';
 import { anyPlan, drive, type Plan } from '../helpers/ledger-apps.ts';
 import { type LedgerUpstream, ledgerUpstream } from '../helpers/ledger-upstream.ts';
 import { eventually, token } from '../helpers/stack.ts';
 
 const WORKERS = 4;
+/** A process may start, on a machine that runs many tests. */
+const STARTS_MS = 60_000;
 const EVENTS: Plan = { protocol: 'http/1.1', up: 0, down: 40_000, framing: 'chunked', pace: 20 };
 
 interface Member {
 	readonly service: LedgerUpstream;
-	/** Starts it, and waits until the hub has it. */
-	start(): Promise<CliProcess>;
+	/** Starts it, and waits until the hub has it. @param shell see CliOptions */
+	start(shell?: string): Promise<CliProcess>;
 }
 
-async function member(context: TestContext, { port, hub, ledger }: Scene, id: string): Promise<Member> {
+async function member(
+	context: TestContext,
+	{ port, hub, log, ledger }: Scene,
+	id: string,
+	workers = WORKERS,
+): Promise<Member> {
 	const service = await ledgerUpstream(context, ledger);
 	const env = { SLIME_AGENT_TOKEN: await token(), SLIME_AGENT_REPORT_HARDWARE: 'false' };
 	const to = [
@@ -27,19 +35,19 @@ async function member(context: TestContext, { port, hub, ledger }: Scene, id: st
 		'--agentID',
 		id,
 		'--numWorker',
-		`${WORKERS}`,
+		`${workers}`,
 	];
 	return {
 		service,
-		start: async () => {
-			const before = hub.agents;
-			const started = startCli(['agent', 'run', ...to], { env, limit: 60_000 });
+		start: async (shell) => {
+			const joins = () => log.lines.filter(({ msg, agent }) => msg === 'agent connected' && agent === id).length;
+			const before = joins();
+			const started = startCli(['agent', 'run', ...to], { env, limit: 60_000, ...(shell !== undefined && { shell }) });
 			context.after(async () => {
 				started.child.kill('SIGKILL');
 				await started.exit;
 			});
-			await started.output(/"connected"/);
-			await eventually('the hub has it', () => hub.agents > before);
+			await eventually('the hub has it', () => joins() > before && hub.agents > 0, STARTS_MS);
 			return started;
 		},
 	};
@@ -120,3 +128,37 @@ for (const [who, others] of [
 		assertNoErrors(ledger);
 	});
 }
+
+test('an agent that is out of file descriptors finishes its streams, and serves again when some are free', async (context) => {
+	const whole = await scene(context, { upstreams: [] });
+	const { hub, apps, ledger } = whole;
+	const only = await member(context, whole, 'crowded', 40);
+	const { child } = await only.start();
+	const running = Array.from({ length: 8 }, () => apps.request(EVENTS));
+	await eventually('they run', () => only.service.active === 8);
+	allowDescriptors(child.pid, 2);
+	const more = await Promise.all(Array.from({ length: 12 }, () => apps.request({ ...EVENTS, down: 1000 })));
+	const refused = more.filter((outcome) => outcome === 'upstream_unreachable').length;
+	assert.ok(
+		refused > 0 && more.every((outcome) => outcome === 'whole' || outcome === 'upstream_unreachable'),
+		`${more}`,
+	);
+	assert.deepEqual(new Set(await Promise.all(running)), new Set(['whole']));
+	assert.equal(hub.agents, 1);
+	const later = await Promise.all(Array.from({ length: 8 }, () => apps.request({ ...EVENTS, down: 1000 })));
+	assert.deepEqual(new Set(later), new Set(['whole']));
+	assert.equal(child.exitCode, null);
+	await eventually('the upstream is idle', () => only.service.active === 0);
+	await whole.settle();
+	assert.equal(ledger.outcomes.upstream_unreachable, refused);
+});
+
+test('an agent whose log is on a full disk, and that has no stderr, goes on serving', async (context) => {
+	const whole = await scene(context, { upstreams: [] });
+	const only = await member(context, whole, 'silent');
+	const { child, exit } = await only.start(FULL_AND_CLOSED);
+	for (let i = 0; i < 5; i++) assert.equal(await whole.apps.request({ ...EVENTS, down: 1000 }), 'whole');
+	child.kill('SIGTERM');
+	assert.equal((await exit).code, 0);
+	await settled(whole, [only]);
+});

@@ -1,46 +1,22 @@
 /** A hub as a process that is killed, drained, started again, out of file descriptors, and unable to write its log. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
+import { FULL } from '../helpers/cli.ts';
+import { allowDescriptors, descriptorsOf } from '../helpers/descriptors.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { joined, startHub } from '../helpers/hub-process.ts';
-import { ask, closedPort, eventually } from '../helpers/stack.ts';
+import { restartHub } from '../helpers/hub-restart.ts';
+import { ask, closedPort, eventually, WAITS } from '../helpers/stack.ts';
 
 const AGENTS = 100;
 
 for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
 	test(`a hub with ${AGENTS} agents that ended by ${signal} and was started again has them all back, at moments of their own, and answers meanwhile`, async (context) => {
-		const { address } = await talkingUpstream(context);
-		const port = await closedPort();
-		const hub = startHub(context, port);
-		await hub.output(/"the hub listens"/);
-		const { agent, log } = await joined(
-			context,
-			port,
-			Array.from({ length: AGENTS }, () => address),
-		);
-		assert.equal((await ask(port, '/', { headers: WAIT })).status, 200);
-
-		hub.child.kill(signal);
-		await hub.exit;
-		await eventually('all have noticed', () => agent.connected === 0);
-		const next = startHub(context, port);
-		await next.output(/"the hub listens"/);
-		let answers = 0;
-		while (agent.connected < AGENTS) {
-			const { status, body } = await ask(port, '/', { headers: WAIT });
-			assert.equal(status, 200, body);
-			answers++;
-		}
+		const { answers, waits, connectedAt } = await restartHub(context, signal, AGENTS);
 		assert.ok(answers > 0);
-		const waits = log.lines.flatMap(({ msg, retryInMs }) =>
-			/^disconnected|^not connected/.test(String(msg)) ? [Number(retryInMs)] : [],
-		);
-		// Agents whose hub drained first dial while it still refuses them, so both have waited at least once each.
-		if (signal === 'SIGKILL') assert.ok(waits.length >= AGENTS, `${waits.length} waits`);
-		assert.ok(new Set(waits).size > waits.length / 10, `waits are alike: ${waits}`);
+		assert.equal(connectedAt.length, AGENTS);
+		assert.ok(new Set(waits).size >= waits.length / 10, `waits are alike: ${waits}`);
 	});
 }
 
@@ -54,9 +30,7 @@ test('a hub that is out of file descriptors keeps its streams and its agents, an
 	assert.equal(await read(), 'data: first\n\n');
 
 	const { pid } = hub.child;
-	const most = readdirSync(`/proc/${pid}/fd`).length + 10;
-	const limited = spawnSync('prlimit', ['--pid', `${pid}`, `--nofile=${most}:${most}`], { encoding: 'utf8' });
-	assert.equal(limited.status, 0, limited.stderr);
+	const most = allowDescriptors(pid, 10);
 	const crowd: Socket[] = [];
 	let closed = 0;
 	for (let i = 0; i < 60; i++) {
@@ -68,7 +42,7 @@ test('a hub that is out of file descriptors keeps its streams and its agents, an
 	context.after(() => {
 		for (const socket of crowd) socket.destroy();
 	});
-	await eventually('it has all it may have', () => readdirSync(`/proc/${pid}/fd`).length >= most - 1);
+	await eventually('it has all it may have', () => descriptorsOf(pid) >= most - 1);
 	service.write('data: second\n\n');
 	assert.equal(await read(), 'data: second\n\n');
 	assert.equal(agent.connected, 1);
@@ -76,7 +50,7 @@ test('a hub that is out of file descriptors keeps its streams and its agents, an
 	service.end('data: last\n\n');
 	assert.equal(await read(), 'data: last\n\n');
 	await eventually('they are gone', () => closed === crowd.length);
-	assert.equal((await ask(port, '/', { headers: WAIT })).status, 200);
+	assert.equal((await ask(port, '/', { headers: WAITS })).status, 200);
 	assert.equal(agent.connected, 1);
 	assert.equal(hub.child.exitCode, null);
 });
@@ -89,7 +63,7 @@ test('a hub whose log is not read any more goes on serving', async (context) => 
 	hub.child.stdout?.destroy();
 	hub.child.stderr?.destroy();
 	await joined(context, port, [address]);
-	for (let i = 0; i < 5; i++) assert.equal((await ask(port, '/', { headers: WAIT })).status, 200);
+	for (let i = 0; i < 5; i++) assert.equal((await ask(port, '/', { headers: WAITS })).status, 200);
 	// Refusals are logged, too.
 	assert.equal((await ask(port, '/', { headers: { 'slime-scope': 'nobody' } })).status, 503);
 	assert.equal(hub.child.exitCode, null);
@@ -100,9 +74,9 @@ test('a hub whose log is not read any more goes on serving', async (context) => 
 test('a hub whose log is on a full disk goes on serving', async (context) => {
 	const { address } = await talkingUpstream(context);
 	const port = await closedPort();
-	const hub = startHub(context, port, { shell: 'exec "$0" "$@" >/dev/full 2>/dev/full' });
+	const hub = startHub(context, port, { shell: FULL });
 	await joined(context, port, [address]);
-	for (let i = 0; i < 5; i++) assert.equal((await ask(port, '/', { headers: WAIT })).status, 200);
+	for (let i = 0; i < 5; i++) assert.equal((await ask(port, '/', { headers: WAITS })).status, 200);
 	hub.child.kill('SIGTERM');
 	assert.equal((await hub.exit).code, 0);
 });

@@ -4,13 +4,13 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type CliProcess, runCli, startCli } from '../helpers/cli.ts';
-import { eventAtOnce, talkingUpstream, WAIT } from '../helpers/event-stream.ts';
-import { ask } from '../helpers/stack.ts';
+import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
+import { ask, WAITS } from '../helpers/stack.ts';
 
 const SECRET = 'the-secret-that-nobody-may-print';
 const PASSWORD = 'the-password-that-nobody-may-print';
 const UPSTREAM_PASSWORD = 'the-upstream-password-that-nobody-may-print';
-const ASKING = { ...WAIT, 'slime-app-password': PASSWORD };
+const ASKING = { ...WAITS, 'slime-app-password': PASSWORD };
 
 function start(context: TestContext, args: readonly string[], env: Record<string, string>): CliProcess {
 	const started = startCli(args, { env });
