@@ -79,6 +79,8 @@ export class Connector {
 	/** Of the tunnel that is current, or being made. */
 	#hubId: string | undefined;
 	#address: string | undefined;
+	/** The hub at which another process has our identity. */
+	#takenAt: string | undefined;
 	/** There is a tunnel to the same hub, by another address. */
 	#idle = false;
 	/** The hub has said that it hands over, and there is no tunnel to the next one yet. */
@@ -149,6 +151,7 @@ export class Connector {
 			const secureContext = this.#options.secureContext();
 			const dialed = await dialTunnel({
 				...this.#options,
+				knownHubs: () => this.#knownHubs(),
 				secureContext,
 				// Others have their turn meanwhile if the hub is one of several.
 				countFrom: this.#options.address === undefined ? this.#moving?.over : undefined,
@@ -162,6 +165,10 @@ export class Connector {
 			this.#dialing = false;
 			if (this.#ending.signal.aborted) return;
 			if (error instanceof HandshakeError && error.kind === 'known') {
+				if (this.#isTaken) {
+					this.#tellTaken('another agent with this token and this id has our place');
+					return;
+				}
 				logger.debug({ hub: hub.label, address: this.#options.address }, 'another tunnel leads to the same hub');
 				this.#idle = this.#current === null;
 				if (this.#idle) this.#dialAfter(ASK_AGAIN);
@@ -177,6 +184,24 @@ export class Connector {
 			);
 			this.#dialAfter(wait);
 		}
+	}
+
+	/** A hub at which another process took our place is asked for it again only when nobody has it: the two would take turns. */
+	#knownHubs(): readonly string[] {
+		const known = this.#options.knownHubs();
+		return this.#takenAt === undefined ? known : [...known, this.#takenAt];
+	}
+
+	/** Rather than that there is a tunnel of our own, by another address. */
+	get #isTaken(): boolean {
+		return this.#takenAt !== undefined && !this.#options.knownHubs().includes(this.#takenAt);
+	}
+
+	#tellTaken(what: string): void {
+		const { hub, logger } = this.#options;
+		const wait = this.#backoff.atCap();
+		logger.error({ hub: hub.label, retryInMs: Math.round(wait) }, `${what}: give each an --agentID`);
+		this.#dialAfter(wait);
 	}
 
 	/** Whoever has the next handshake is to know of this one. */
@@ -199,6 +224,8 @@ export class Connector {
 		});
 		this.#tunnels.add(tunnel);
 		this.#current = tunnel;
+		this.#takenAt = undefined;
+		clearTimeout(this.#timer);
 		this.#address = address;
 		logger.info({ hub: hub.label, address: this.#options.address, transport }, 'connected');
 		// A hub that hands over drains by itself, and serves what waits there.
@@ -231,13 +258,16 @@ export class Connector {
 			return;
 		}
 		this.#endMoving();
+		const hubId = this.#hubId;
 		this.#lost();
+		// Else it is our own next tunnel, whose 101 is on its way.
+		if (reason === 'replaced' && this.#dialing) return;
 		if (reason === 'replaced') {
-			logger.error(
-				{ hub: hub.label },
-				'another agent with this token and this id took our place: give each an --agentID',
-			);
-			this.#dialAfter(this.#backoff.atCap());
+			this.#takenAt = hubId;
+			this.#tellTaken('another agent with this token and this id took our place');
+		} else if (reason === 'expired') {
+			logger.error({ hub: hub.label }, 'the token of this agent has expired: make another with slime hub register');
+			this.#dialAfter(this.#backoff.next());
 		} else if (reason === 'revoked') {
 			logger.error({ hub: hub.label }, 'the token of this agent was revoked: make another with slime hub register');
 			this.#dialAfter(this.#backoff.next());

@@ -192,8 +192,13 @@ function isTexts(value: unknown): value is string[] {
 	return Array.isArray(value) && value.every((entry) => typeof entry === 'string');
 }
 
-function expired(claims: TokenClaims, now: number): boolean {
-	return claims.expiresAt !== undefined && now > claims.expiresAt.getTime() + CLOCK_TOLERANCE_S * 1000;
+function expired({ expiresAt }: TokenClaims, now: number): boolean {
+	return expiresAt !== undefined && now > lastMoment(expiresAt);
+}
+
+/** Until when a token is let in, in milliseconds as Date.now() tells them: whoever made it may have a clock that is fast. */
+export function lastMoment(expiresAt: Date): number {
+	return expiresAt.getTime() + CLOCK_TOLERANCE_S * 1000;
 }
 
 function refused(reason: string, cause?: unknown): SlimeError {

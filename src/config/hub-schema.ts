@@ -192,6 +192,11 @@ export const hub = z
 				'Whether agents whose upstreams fail, or fail their health checks, are left alone also when there are no others.',
 			),
 		slowStart: duration().default(10_000).describe('How long others are preferred to an agent that has come back.'),
+		tokenExpiry: oneOf('finish', 'close')
+			.default('finish')
+			.describe(
+				'What becomes of the tunnel of an agent whose token expires: `finish`, its requests may end; `close`, they are cut.',
+			),
 		retryIdempotent: boolean()
 			.default(false)
 			.describe(

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Revocations } from '../auth/revocations.ts';
-import type { Tokens } from '../auth/tokens.ts';
+import { lastMoment, type Tokens } from '../auth/tokens.ts';
 import { WindowBudget } from '../h2/window.ts';
 import type { AuditLog } from '../shared/audit-log.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
@@ -23,6 +23,7 @@ import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
 import { type AgentIdentity, AgentLink, keyOf } from './agent-link.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { whenPast } from './expiry.ts';
 import { peerOf } from './peer.ts';
 import type { Statistics } from './statistics.ts';
 
@@ -39,6 +40,8 @@ export interface AcceptorSettings {
 	readonly certificates: boolean;
 	/** It must be for the name of the agent's token, so that a stolen token is of no use elsewhere. */
 	readonly bindIdentity: boolean;
+	/** What becomes of a tunnel whose token expires: it gets nothing new, or its requests are cut as well. */
+	readonly tokenExpiry: 'finish' | 'close';
 }
 
 export interface AcceptorOptions extends AcceptorSettings {
@@ -163,6 +166,18 @@ export class Acceptor {
 		return ended.map((link) => link.end('revoked', "the agent's token was revoked"));
 	}
 
+	#expired(link: AgentLink): void {
+		const { tokenExpiry, logger } = this.#options;
+		const { agentId: agent, tokenName: token, tokenId } = link.identity;
+		const closes = tokenExpiry === 'close';
+		logger.warn(
+			{ agent, token, tokenId },
+			`the agent's token has expired: ${closes ? 'its tunnel is closed' : 'it gets no new requests'}`,
+		);
+		if (closes) void link.end('expired', "the agent's token has expired");
+		else link.retire('expired');
+	}
+
 	#isRevoked({ tokenId, tokenName: name, issuedAt }: AgentIdentity): boolean {
 		return this.#options.revocations.covers({ tokenId, name, issuedAt });
 	}
@@ -199,6 +214,8 @@ export class Acceptor {
 		const { dispatcher, heartbeat, statistics, audit } = this.#options;
 		const { tokenId, tokenName, agentId, info } = identity;
 		const logger = this.#options.logger.child({ agent: agentId, token: tokenName, tokenId });
+		const { expiresAt } = identity;
+		const unwatch = expiresAt && whenPast(lastMoment(expiresAt), () => this.#expired(link));
 		const link = new AgentLink({
 			socket,
 			head,
@@ -209,6 +226,7 @@ export class Acceptor {
 			statistics,
 			logger,
 			left: (gone) => {
+				unwatch?.();
 				this.#leaving.delete(gone);
 				if (this.#links.get(gone.key) === gone) this.#links.delete(gone.key);
 				if (this.#isEmpty) this.#whenEmpty?.();

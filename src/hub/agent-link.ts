@@ -247,7 +247,7 @@ export class AgentLink implements Member, SessionHandler {
 	}
 
 	/** Nothing new, and what is under way has a moment. Resolves when the socket is closed. @param why as the log says it */
-	async end(reason: 'revoked' | 'disconnected', why: string): Promise<void> {
+	async end(reason: 'revoked' | 'disconnected' | 'expired', why: string): Promise<void> {
 		const { session } = this;
 		const closed = new Promise<void>((resolve) => {
 			if (session.socket.closed) resolve();

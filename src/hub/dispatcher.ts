@@ -100,6 +100,7 @@ export class Dispatcher<M extends Member> {
 		this.#standing.configure(options.standing ?? NOBODY_PREFERRED);
 		this.#apply(options);
 		if (this.#queue.length > 0) this.#keepAging();
+		for (const profile of this.#profiles.values()) this.#settle(profile);
 		this.#match();
 		this.#decisions.tell();
 	}

@@ -78,6 +78,8 @@ export interface HubOptions {
 	readonly setAsideAfter: number;
 	readonly setAsideLast: boolean;
 	readonly slowStart: number;
+	/** What becomes of the tunnel of an agent whose token expires: its requests finish, or are cut; it gets nothing new either way. */
+	readonly tokenExpiry: 'finish' | 'close';
 	/** Whether an idempotent request without a body is sent once more when its agent was lost. */
 	readonly retryIdempotent: boolean;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
@@ -138,6 +140,7 @@ export const HUB_DEFAULTS: Omit<HubOptions, 'secret'> = {
 	setAsideAfter: 5,
 	setAsideLast: false,
 	slowStart: 10_000,
+	tokenExpiry: 'finish',
 	retryIdempotent: false,
 	heartbeat: { interval: 10_000, timeout: 5000 },
 	firstByteTimeout: 600_000,

@@ -33,6 +33,7 @@ export function settingsOf(options: HubOptions): Settings {
 			heartbeat,
 			certificates: tls?.clientCa !== undefined && clientAuth !== 'optional',
 			bindIdentity,
+			tokenExpiry: options.tokenExpiry,
 		},
 	};
 }

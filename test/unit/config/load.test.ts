@@ -49,6 +49,7 @@ test('the defaults are those of the documentation', async (t) => {
 		setAsideAfter: 5,
 		setAsideLast: false,
 		slowStart: 10_000,
+		tokenExpiry: 'finish',
 		retryIdempotent: false,
 		heartbeat: { interval: 10_000, timeout: 5_000 },
 		firstByteTimeout: 600_000,

@@ -148,6 +148,18 @@ it('with setAsideLast also the last is left alone, for failing and for failures 
 	assert.equal(all.acquire().member.name, 'last');
 });
 
+it('a change of setAsideLast holds at once', (t) => {
+	const all = dispatching({ standing });
+	end(t, all.dispatcher);
+	all.join('last', 1).membership.setFault('failing');
+	const options = { concurrent: 0, queue: { max: 8, timeout: 60_000 } };
+	all.dispatcher.configure({ ...options, standing: { ...standing, setAsideLast: true } });
+	assert.equal(all.dispatcher.acquire(wanted()), 'down');
+	all.wait('w');
+	all.dispatcher.configure({ ...options, standing });
+	assert.deepEqual(all.told, ['w:last']);
+});
+
 it('who was set aside for failures is an equal again once it says that its upstream is up', (t) => {
 	const all = dispatching({ standing });
 	end(t, all.dispatcher);
