@@ -49,6 +49,8 @@ export class Notifier {
 	#told = '';
 	/** The program cannot be run: there is no use in trying again. */
 	#off = false;
+	/** It said that it stops; a reload that is still under way is nobody's business any more. */
+	#ending = false;
 	/** The last message failed, which was logged. */
 	#failing = false;
 
@@ -95,16 +97,18 @@ export class Notifier {
 
 	/** Its configuration is being read again; reloaded() has to follow. */
 	reloading(): void {
+		if (this.#ending) return;
 		// CLOCK_MONOTONIC in microseconds, by which systemd tells this reload from one before it.
 		this.#tell('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
 	}
 
 	reloaded(): void {
-		this.#tell('READY=1', this.#statusLine());
+		if (!this.#ending) this.#tell('READY=1', this.#statusLine());
 	}
 
 	/** @param drainTimeout milliseconds; systemd gives that much time, even if TimeoutStopSec= is shorter */
 	stopping(drainTimeout: number): void {
+		this.#ending = true;
 		this.#status = () => 'draining';
 		this.#tell('STOPPING=1', `EXTEND_TIMEOUT_USEC=${(drainTimeout + BEYOND_DRAIN) * 1000}`, this.#statusLine());
 	}

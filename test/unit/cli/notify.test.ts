@@ -65,6 +65,18 @@ test('every change of state is told, in order, and closing waits until it is', a
 	]);
 });
 
+test('a reload that is under way when the service stops is not said to be over', async (t) => {
+	const { notifier, messages } = await scene(t);
+	notifier.ready(() => 'fine');
+	notifier.reloading();
+	notifier.stopping(0);
+	notifier.reloaded();
+	notifier.reloading();
+	await notifier.close();
+	const kinds = (await messages()).map((message) => /[A-Z]+=1/.exec(message.replace(/^MAINPID=123 /, ''))?.[0]);
+	assert.deepEqual(kinds, ['READY=1', 'RELOADING=1', 'STOPPING=1']);
+});
+
 test('the program is told nothing of the environment but what it needs, and no other child is told of it', async (t) => {
 	// Without PWD and what else a shell makes up.
 	const { notifier, env, messages } = await scene(
