@@ -8,7 +8,7 @@ import { type ExtensionFrame, Session, type SessionHandler } from '../h2/session
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
-import type { Logger, LogLevel } from '../shared/logger.ts';
+import type { Logger } from '../shared/logger.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
@@ -167,11 +167,6 @@ export class AgentLink implements Member, SessionHandler {
 	/** What it may have and has; the limit is 0 while it is paused, drains or has not said. */
 	get slots(): Pick<Membership, 'limit' | 'leased' | 'aside'> {
 		return this.#membership;
-	}
-
-	/** Its log is one of its own, which does not follow the hub's. */
-	set logLevel(level: LogLevel) {
-		this.#log.level = level;
 	}
 
 	/** Whether it may be given requests. */

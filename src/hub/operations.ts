@@ -82,8 +82,8 @@ export function operationsOf(parts: HubParts): ApiHub {
 		},
 		set logLevel(level) {
 			const before = logger.level;
+			// Its children follow.
 			logger.level = level;
-			for (const link of acceptor.all) link.logLevel = level;
 			logger.info({ before, after: level }, 'an operator set the log level');
 		},
 	};

@@ -113,6 +113,7 @@ class Site {
 	#port = 0;
 	#admin = 0;
 	#ca = '';
+	#hubFile = '';
 
 	static async start(t: TestContext): Promise<Site> {
 		const dir = await mkdtemp(join(tmpdir(), 'slime-secrets-'));
@@ -165,7 +166,7 @@ class Site {
 		secrets.strangersToken = await strangers.issue({ name: 'stranger' });
 		this.#ca = await readFile(files.ca, 'utf8');
 		await mkdir(join(this.#dir, 'state'));
-		const hubFile = await this.#file(
+		this.#hubFile = await this.#file(
 			'hub.yaml',
 			`hub:
   secretFile: ${await this.#file('secret', `${secrets.secret}\n`)}
@@ -190,7 +191,7 @@ log: {level: trace}
 `,
 		);
 		const env = { SLIME_HUB_APP_PASSWORD: secrets.appPassword ?? '' };
-		this.#hub = this.#start('hub', ['hub', 'run', '--config', hubFile], { env });
+		this.#hub = this.#start('hub', ['hub', 'run', '--config', this.#hubFile], { env });
 		const [line] = await this.#hub.output(/^\{.*"the hub listens".*\}$/m);
 		({ port: this.#port, adminPort: this.#admin } = JSON.parse(line));
 
@@ -223,7 +224,7 @@ log: {level: trace}
 		await eventually('all agents are there', () => this.#hub.stdout.split('"agent connected"').length === 5);
 		await eventually('the stranger was refused', () => this.#hub.stdout.includes('"agent refused"'));
 		await Promise.all([
-			this.#command(['hub', 'check', '--print', '--config', hubFile], { env }),
+			this.#command(['hub', 'check', '--print', '--config', this.#hubFile], { env }),
 			this.#command(['agent', 'check', '--print', '--config', agentFile]),
 			this.#command(['hub', 'revoke', '--list', '--adminPort', `${this.#admin}`]),
 		]);
@@ -375,6 +376,13 @@ log: {level: trace}
 `,
 			`hub: {secret: "${mistaken}`,
 		];
+		// A hub that runs is told to read them, too.
+		for (const text of files) {
+			await writeFile(this.#hubFile, text);
+			const answer = await this.#administer('POST', '/api/reload', this.secrets.adminToken);
+			assert.match(answer, /^HTTP\/1\.1 400 /);
+		}
+		await this.#hub.output(/"the configuration was not reloaded/);
 		const calls: Promise<number | null>[] = files.map(async (text, n) =>
 			this.#command(['hub', 'check', '--config', await this.#file(`wrong-${n}.yaml`, text)]),
 		);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { createHub, type GivenHubOptions } from '../../src/index.ts';
-import { askAdmin, DOCUMENT } from '../helpers/admin-api.ts';
+import { adminJson, askAdmin, DOCUMENT } from '../helpers/admin-api.ts';
 import { assertError, LogSink, RawClient, SECRET } from '../helpers/stack.ts';
 
 const PROBES = ['/healthz', '/readyz'];
@@ -77,6 +77,11 @@ test('with a token, on loopback or beyond, whoever has it may ask, and nobody el
 		assert.deepEqual(hub.revocations, []);
 		assert.ok(!JSON.stringify(log.lines).includes(adminToken));
 	}
+});
+
+test('the API’s description is served as it is in the documentation', async (t) => {
+	const { admin } = await adminHub(t);
+	assert.deepEqual(await adminJson(admin, '/api/openapi.json'), DOCUMENT);
 });
 
 test('other paths and methods are refused in the shape of all errors', async (t) => {
