@@ -9,7 +9,7 @@ import type { AgentLink } from './agent-link.ts';
 /** Most agents that may be drained at a time. */
 const MOST = 10_000;
 /** How long a tunnel may take to close before that is not waited for, in milliseconds. */
-const CLOSING = 1000;
+const CLOSING = 5000;
 
 export class AgentControl {
 	readonly #links: () => readonly AgentLink[];

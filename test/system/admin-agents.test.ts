@@ -109,6 +109,7 @@ test('a disconnected agent’s requests are cut after a moment, and it comes bac
 	const answer = ask(port);
 	(await arrivals.next())[1].write('begun');
 	await adminJson(admin, '/api/agents/disconnect', { json: { agent: 'one' } });
+	assert.ok(log.has('agent disconnected'), 'its tunnel is closed when that is answered');
 	assert.equal((await answer).complete, false);
 	assert.ok(log.has('an operator disconnected the agent'));
 	await eventually('it came back', () => hub.agents === 1 && agent.connected === 1);
