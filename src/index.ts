@@ -1,10 +1,12 @@
 /** Slime as a library: a hub, an agent, and what they can be told. Each is loaded when it is asked for: neither needs the other. */
 import type { Agent } from './agent/agent.ts';
+import type { Agents } from './agent/agents.ts';
 import type { GivenAgentOptions } from './agent/options.ts';
 import type { Hub } from './hub/hub.ts';
 import type { GivenHubOptions } from './hub/options.ts';
 
 export type { Agent } from './agent/agent.ts';
+export type { Agents } from './agent/agents.ts';
 export type { AgentOptions, GivenAgentOptions } from './agent/options.ts';
 export type { ApiKeyOptions } from './auth/api-keys.ts';
 export type { Revocation, RevocationTarget } from './auth/revocations.ts';
@@ -39,7 +41,7 @@ export async function createAgent(options: GivenAgentOptions): Promise<Agent> {
  * @param groups options that one or several upstreams have in common
  * @throws UsageError for addresses and files that are wrong
  */
-export async function createAgents(groups: readonly GivenAgentOptions[]): Promise<Agent> {
+export async function createAgents(groups: readonly GivenAgentOptions[]): Promise<Agents> {
 	const agents = await import('./agent/agents.ts');
 	return agents.createAgents(groups);
 }

@@ -50,8 +50,42 @@ export async function commonOf(reportHardware: boolean): Promise<Common> {
 	return { hardware, windows: new WindowBudget(PROCESS_WINDOWS) };
 }
 
+/** An agent that others can take the place of while it runs. */
+export interface Unit extends Agent {
+	/** Of each upstream. */
+	readonly slots: readonly Slots[];
+	/** Begins to connect. Once. */
+	start(): void;
+	/**
+	 * It makes no more tunnels. Those to hubs that are not among the others' end when their requests are done; each of the rest when the
+	 * other is connected there, and `leave` was called.
+	 */
+	yieldTo(hubs: readonly string[]): void;
+	/** @param hub as it is in the options */
+	leave(hub: string): void;
+	/** Resolves when it has left every hub, and is closed. */
+	readonly left: Promise<void>;
+	/** As `drain`, with a time limit in milliseconds. */
+	drainWithin(timeout: number): Promise<void>;
+}
+
 /** Starts connecting and returns; hubs may come and go. @throws UsageError for addresses and files that are wrong */
-export async function createAgent(given: GivenAgentOptions, shared?: Common): Promise<Agent> {
+export async function createAgent(given: GivenAgentOptions): Promise<Agent> {
+	const unit = await buildAgent(given);
+	unit.start();
+	return unit;
+}
+
+/**
+ * All but the connecting.
+ * @param before whose place it takes; with the same upstream it has the same workers
+ * @throws UsageError for addresses and files that are wrong
+ */
+export async function buildAgent(
+	given: GivenAgentOptions,
+	shared?: Common,
+	before?: { readonly unit: Unit; readonly sameUpstream: boolean },
+): Promise<Unit> {
 	const healthCheck = { ...AGENT_DEFAULTS.healthCheck, ...given.healthCheck };
 	const options: AgentOptions = { ...AGENT_DEFAULTS, ...given, healthCheck };
 	const { logger } = options;
@@ -84,6 +118,9 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 
 	const ids: string[] = [];
 	const tunnels: HubTunnels[] = [];
+	/** By the hubs as they are in the options. */
+	const byHub = new Map<string, HubTunnels[]>(options.hubs.map((hub) => [hub, []]));
+	const starts: (() => void)[] = [];
 	const clients: UpstreamClient[] = [];
 	const allSlots: Slots[] = [];
 	const healths: UpstreamHealth[] = [];
@@ -91,7 +128,8 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		const agentId = agentIdFor(id, index);
 		ids.push(agentId);
 		const ownLogger = logger.child({ agent: agentId });
-		const slots = new Slots(options.numWorker);
+		const kept = before?.sameUpstream ? before.unit.slots[index] : undefined;
+		const slots = kept ?? new Slots(numWorker);
 		allSlots.push(slots);
 		const { client, connect, authorized } = accessTo(upstream, options, () => tls.current.forUpstreams);
 		clients.push(client);
@@ -106,7 +144,8 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		healths.push(health);
 		const worker = { upstream: client, prefix: upstream.prefix, ownAuthorization: authorized, logger: ownLogger };
 		const joining: HubTunnels[] = [];
-		for (const hub of hubs) {
+		for (const [place, hub] of hubs.entries()) {
+			const name = options.hubs[place] ?? '';
 			const toHub = new HubTunnels({
 				hub,
 				resolveInterval: options.resolveInterval,
@@ -124,18 +163,20 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 				heartbeat: options.heartbeat,
 				windows,
 				logger: ownLogger,
+				up: before && (() => before.unit.leave(name)),
 			});
+			byHub.get(name)?.push(toHub);
 			tunnels.push(toHub);
 			joining.push(toHub);
 		}
-		ownLogger.info(
-			{ upstream: upstream.label, numWorker: options.numWorker, hubs: hubs.map((hub) => hub.label) },
-			'agent started',
-		);
-		whenUp(health, () => {
-			for (const toHub of joining) toHub.start();
+		starts.push(() => {
+			slots.resize(numWorker);
+			ownLogger.info({ upstream: upstream.label, numWorker, hubs: hubs.map((hub) => hub.label) }, 'agent started');
+			whenUp(health, () => {
+				for (const toHub of joining) toHub.start();
+			});
+			health.start();
 		});
-		health.start();
 	}
 
 	const close = async () => {
@@ -144,8 +185,42 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		for (const health of healths) health.close();
 		for (const client of clients) client.close();
 	};
+	let markLeft: () => void = () => undefined;
+	const left = new Promise<void>((resolve) => {
+		markLeft = resolve;
+	});
+	const leave = (hub: string) => {
+		// Whose place this one was to take, and may not have been able to.
+		before?.unit.leave(hub);
+		const leaving = byHub.get(hub) ?? [];
+		if (!byHub.delete(hub)) return;
+		void Promise.all(leaving.map((toHub) => toHub.drain())).then(async () => {
+			remaining -= leaving.length;
+			if (remaining > 0) return;
+			await close();
+			markLeft();
+		});
+	};
+	let remaining = tunnels.length;
+	const drainWithin = async (timeout: number) => {
+		for (const health of healths) health.close();
+		const drained = Promise.all(tunnels.map((toHub) => toHub.drain()));
+		if (!(await within(timeout, drained))) logger.warn('the drain timeout has passed: requests under way are cut');
+		await close();
+	};
 	return {
 		ids,
+		slots: allSlots,
+		start: () => {
+			for (const start of starts) start();
+		},
+		yieldTo: (others) => {
+			for (const toHub of tunnels) toHub.retire();
+			for (const hub of [...byHub.keys()]) if (!others.includes(hub)) leave(hub);
+		},
+		leave,
+		left,
+		drainWithin,
 		get connected() {
 			return tunnels.reduce((sum, { connected }) => sum + connected, 0);
 		},
@@ -155,16 +230,11 @@ export async function createAgent(given: GivenAgentOptions, shared?: Common): Pr
 		get busy() {
 			return allSlots.reduce((sum, { capacity, free }) => sum + capacity - free, 0);
 		},
-		workers: allSlots.reduce((sum, { capacity }) => sum + capacity, 0),
-		reload: () => tls.reload(),
-		drain: async () => {
-			for (const health of healths) health.close();
-			const drained = Promise.all(tunnels.map((toHub) => toHub.drain()));
-			if (!(await within(options.drainTimeout, drained))) {
-				logger.warn('the drain timeout has passed: requests under way are cut');
-			}
-			await close();
+		get workers() {
+			return allSlots.reduce((sum, { capacity }) => sum + capacity, 0);
 		},
+		reload: () => tls.reload(),
+		drain: () => drainWithin(options.drainTimeout),
 		close,
 	};
 }

@@ -122,6 +122,11 @@ export class Connector {
 		void this.#dial();
 	}
 
+	/** The tunnel that is up goes on, and no other is made: somebody else takes over. */
+	retire(): void {
+		this.#stop();
+	}
+
 	/** No new requests; resolves when all tunnels have ended. */
 	async drain(): Promise<void> {
 		this.#stop();
@@ -249,6 +254,10 @@ export class Connector {
 	#onLeaving(tunnel: Tunnel, reason: string): void {
 		if (tunnel !== this.#current) return;
 		const { hub, logger } = this.#options;
+		if (this.#ending.signal.aborted) {
+			this.#lost();
+			return;
+		}
 		this.#backoff.disconnected();
 		if (reason === 'moving') {
 			// What waits at this hub is still served, so it stays the current one until there is another.

@@ -14,6 +14,8 @@ const MOST_MISSES = 3;
 export interface HubTunnelsOptions extends Omit<ConnectorOptions, 'address' | 'knownHubs' | 'inTurn' | 'changed'> {
 	/** Milliseconds; 0 for never, then there is one tunnel. */
 	readonly resolveInterval: number;
+	/** A tunnel is up. */
+	readonly up?: (() => void) | undefined;
 }
 
 export class HubTunnels {
@@ -49,6 +51,12 @@ export class HubTunnels {
 	start(): void {
 		this.#main.start();
 		if (this.#looksUp) void this.#look();
+	}
+
+	/** The tunnels that are up go on, and no others are made: somebody else takes over. */
+	retire(): void {
+		this.#end();
+		for (const connector of this.#all) connector.retire();
 	}
 
 	/** No new requests; resolves when all tunnels have ended. */
@@ -153,6 +161,7 @@ export class HubTunnels {
 
 	/** With the first tunnel it is known who the hub is; with one that is lost another address may lead to the same hub. */
 	#changed(connected: boolean): void {
+		if (connected) this.#options.up?.();
 		if (this.#ended || !this.#looksUp) return;
 		if (connected && this.connected > 1) return;
 		if (!connected) for (const connector of this.#all) connector.wake();

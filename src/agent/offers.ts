@@ -64,12 +64,13 @@ export class Offers {
 	/** How many of the free workers its hub may count on. */
 	offered(candidate: Candidate, free: number): number {
 		if (!this.#line.has(candidate as Known)) return 0;
-		return free - this.#kept + (candidate.turn === null ? 0 : 1);
+		// There may be fewer workers than requests for a while, when their number was lowered.
+		return Math.max(0, free - this.#kept + (candidate.turn === null ? 0 : 1));
 	}
 
 	/** Whether a request that came may have a worker. A hub that is leaving may have sent one before it knew. */
 	mayTake(candidate: Candidate, free: number): boolean {
-		return candidate.turn !== null || free > this.#kept;
+		return free > 0 && (candidate.turn !== null || free > this.#kept);
 	}
 
 	/** @param free what is left */

@@ -24,20 +24,37 @@ export interface Share {
 }
 
 export class Slots {
-	readonly capacity: number;
+	#capacity: number;
 	readonly #offers: Offers;
 	#free: number;
 	readonly #listeners = new Set<() => void>();
 
 	/** @param now the time in milliseconds, from any origin */
 	constructor(capacity: number, now: () => number = () => performance.now()) {
-		this.capacity = capacity;
+		this.#capacity = capacity;
 		this.#free = capacity;
 		this.#offers = new Offers(now);
 	}
 
+	get capacity(): number {
+		return this.#capacity;
+	}
+
+	/** Below 0 while more requests are at work than there are workers, after a `resize`. */
 	get free(): number {
 		return this.#free;
+	}
+
+	/** More workers are offered at once; of fewer, those that hold a request finish it. */
+	resize(capacity: number): void {
+		const more = capacity - this.#capacity;
+		this.#capacity = capacity;
+		if (more < 0) this.#free += more;
+		for (let i = 0; i < more; i++) {
+			this.#free++;
+			this.#offers.freed(this.#free);
+		}
+		if (more !== 0) this.#changed();
 	}
 
 	/** @param changed is called whenever what is offered to this tunnel may have changed */

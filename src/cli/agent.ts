@@ -3,6 +3,7 @@ import type { AgentSettings, Loaded } from '../config/load.ts';
 import type { Agent } from '../index.ts';
 import { AGENT_ACTIONS } from './agent-actions.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
+import { reloader, unlessRefused } from './reload.ts';
 import { serve } from './service.ts';
 
 const FLAGS: readonly Flag[] = [
@@ -83,18 +84,33 @@ export const AGENT_COMMANDS: readonly Command[] = [
 ];
 
 async function runAgent(call: Call): Promise<number> {
-	const { settings, logLevel, warnings } = await load(call);
+	const loaded = await load(call);
 	const { createConsoleLogger } = await import('../shared/logger.ts');
-	const logger = await createConsoleLogger(logLevel);
+	const logger = await createConsoleLogger(loaded.logLevel);
 	call.reportTo(logger);
-	for (const warning of warnings) logger.warn(warning);
+	for (const warning of loaded.warnings) logger.warn(warning);
+	let { settings } = loaded;
 	return serve(async (reloading) => {
 		const { createAgents } = await import('../index.ts');
-		const agents = await createAgents(settings.map((one) => ({ ...one, logger })));
+		const withLogger = (list: readonly AgentSettings[]) => list.map((one) => ({ ...one, logger }));
+		const agents = await createAgents(withLogger(settings));
+		const apply = async (next: readonly AgentSettings[]) => {
+			await agents.reconfigure(withLogger(next));
+			settings = next;
+		};
+		const again = reloader({ loaded, load: () => load(call), apply, logger });
 		return {
 			status: () => statusOf(agents),
-			drainTimeout: Math.max(...settings.map(({ drainTimeout }) => drainTimeout)),
-			reload: () => reloading(async () => agents.reload()),
+			get drainTimeout() {
+				return settings[0]?.drainTimeout ?? 0;
+			},
+			reload: () =>
+				unlessRefused(() =>
+					reloading(async () => {
+						await again();
+						agents.reload();
+					}),
+				),
 			drain: () => agents.drain(),
 		};
 	}, logger);

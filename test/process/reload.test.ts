@@ -9,7 +9,7 @@ import type { ReloadOutcome } from '../../src/admin/api.ts';
 import { adminJson, askAdmin } from '../helpers/admin-api.ts';
 import { type CliProcess, startCli } from '../helpers/cli.ts';
 import { joined } from '../helpers/hub-process.ts';
-import { type Answer, Arrivals, ask, closedPort, SECRET, upstream } from '../helpers/stack.ts';
+import { type Answer, Arrivals, ask, closedPort, SECRET, stack, token, upstream } from '../helpers/stack.ts';
 
 const STREAMS = 100;
 
@@ -145,4 +145,44 @@ test('POST /api/reload says what has changed, what waits for a restart and what 
 	assert.match(refused.body, /cannot listen on 127\.0\.0\.1:\d+: the port is in use/);
 	await writeFile(file, first.replace('adminPort: 0', `adminPort: ${taken}`));
 	assert.deepEqual(await reload(taken), { changed: [], restart: [], warnings: [] });
+});
+
+test('an agent takes over its file on SIGHUP, and says what is wrong with one that it does not', async (t) => {
+	const arrivals = new Arrivals();
+	const service = await upstream(t, arrivals.handler);
+	const { hub, port } = await stack(t);
+	const dir = await mkdtemp(join(tmpdir(), 'slime-reload-'));
+	t.after(() => rm(dir, { recursive: true, force: true }));
+	const file = join(dir, 'slime.yaml');
+	const yaml = `agent:
+  token: ${await token({ scopes: ['a', 'b'] })}
+  hub: ${hub.url}
+  agentID: x
+  reportHardware: false
+agents:
+  - {upstream: "${service.address}", scopes: [a]}
+`;
+	await writeFile(file, yaml);
+	const agent = startCli(['agent', 'run', '--config', 'slime.yaml'], { cwd: dir });
+	t.after(() => agent.child.kill('SIGKILL'));
+	await agent.output(/"connected"/);
+	const open = ask(port, '/', { headers: { 'slime-block': '1', 'slime-scope': 'a' } });
+	const [, res] = await arrivals.next();
+	res.write('begun ');
+
+	await writeFile(file, `${yaml}  - {upstream: "${service.address}", scopes: [b], numWorker: many}\n`);
+	agent.child.kill('SIGHUP');
+	await agent.output(/"mistakes":\["slime\.yaml:8:\d+: agents\[1\]\.numWorker: [^\n]*nothing has changed"/);
+	await writeFile(file, `${yaml}  - {upstream: "${service.address}", scopes: [b], labels: {a: b}}\n`);
+	agent.child.kill('SIGHUP');
+	await agent.output(/"agents\[1\]\.upstream"[^\n]*"the configuration was reloaded"/);
+	const asked = ask(port, '/', { headers: { 'slime-block': '1', 'slime-scope': 'b' } });
+	(await arrivals.next())[1].end('b');
+	assert.equal((await asked).body, 'b');
+	res.end('ended');
+	const { body, complete } = await open;
+	assert.deepEqual([body, complete], ['begun ended', true]);
+	assert.equal(agent.stdout.match(/"msg":"connected"/g)?.length, 2, 'one tunnel more, and the other one as it was');
+	agent.child.kill('SIGTERM');
+	assert.equal((await agent.exit).code, 0);
 });

@@ -278,3 +278,39 @@ test('whatever tunnels do, every free slot is offered, none twice, and whoever w
 		}
 	}
 });
+
+test('another number of workers is offered at once; of fewer, those at work are finished first', () => {
+	const { joined, slots } = shares(1, 1);
+	const [a] = joined;
+	const first = take(a);
+	slots.resize(3);
+	assert.deepEqual([...offers(joined), slots.free, slots.capacity], [2, 2, 3]);
+	const [second, third] = [take(a), take(a)];
+	slots.resize(1);
+	assert.deepEqual([...offers(joined), slots.free], [0, -2]);
+	for (const slot of [first, second]) {
+		assert.equal(a?.take(), null);
+		slot.release();
+	}
+	assert.deepEqual([...offers(joined), slots.free, a?.take() ?? null], [0, 0, null]);
+	third.release();
+	assert.deepEqual(offers(joined), [1]);
+	take(a);
+	assert.equal(a?.take(), null);
+});
+
+test('a worker that was kept for a hub and is no more is not taken', () => {
+	const { joined, slots } = shares(2, 1);
+	const [a, b] = joined;
+	const held = take(a);
+	held.release();
+	const turn = joined.find((share) => share.turn !== null);
+	assert.ok(turn, 'the worker is kept for one of them');
+	slots.resize(2);
+	const other = turn === a ? b : a;
+	const taken = take(other);
+	slots.resize(1);
+	assert.deepEqual([turn.take(), turn.offered], [null, 0]);
+	taken.release();
+	assert.ok(take(turn));
+});
