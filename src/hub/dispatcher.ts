@@ -3,6 +3,7 @@
  * Pure but for timers; knows nothing of HTTP or of tunnels. Between any two calls into it holds: no request
  * waits for a slot that it could have, unless `concurrent` is reached.
  */
+import { Aging } from './aging.ts';
 import { Affinity, Profile, Slots } from './choice.ts';
 import { Decisions } from './decisions.ts';
 import { DrainRate } from './drain-rate.ts';
@@ -12,47 +13,25 @@ import type { DispatcherStats, Member, Membership } from './membership.ts';
 import { Entry, type Line, type Place, Queue, type Refusal, type Waiter } from './queue.ts';
 import { Standing, type StandingOptions } from './standing.ts';
 import { TimeLimits } from './time-limits.ts';
+import type { DispatcherOptions, Ticket, WaitOptions } from './waiting.ts';
 
-export type { DispatcherStats, Lease, Member, Membership, Outcome, Place, Refusal, Waiter, Wanted };
+export type {
+	DispatcherOptions,
+	DispatcherStats,
+	Lease,
+	Member,
+	Membership,
+	Outcome,
+	Place,
+	Refusal,
+	Ticket,
+	Waiter,
+	WaitOptions,
+	Wanted,
+};
 
 /** The longest that a Node timer can take. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
-/** How often those who wait are looked at for their age, in milliseconds. */
-const AGING_INTERVAL = 1000;
-
-export interface WaitOptions {
-	/** RFC 9218, an integer from 0 to 7: 0 goes first, 3 is the default. */
-	readonly urgency: number;
-	/** Milliseconds; never more than the queue's own. Of a request that waited before: what remains. */
-	readonly timeout: number;
-	/** Who asks: callers of the same urgency take turns. */
-	readonly caller: string;
-	/** The place of a request that was refused by its agent, from its lease or ticket; then the queue is never full. */
-	readonly place?: Place | undefined;
-}
-
-export interface Ticket {
-	readonly place: Place;
-	/** How many waited when it began to, itself included. */
-	readonly position: number;
-	/** Does not want to be told any more; gives a lease back that it has not been told of. Any number of times. */
-	leave(): void;
-}
-
-export interface DispatcherOptions {
-	/** Most leases at a time; 0 is no limit. */
-	readonly concurrent: number;
-	readonly queue: {
-		readonly max: number;
-		readonly maxWithoutAgent?: number | undefined;
-		/** Milliseconds, as the next one. */
-		readonly timeout: number;
-		/** How long until a waiting request counts as one step more urgent; 0 for never. */
-		readonly aging?: number | undefined;
-	};
-	/** Nobody is preferred if left out. */
-	readonly standing?: StandingOptions | undefined;
-}
 
 const NOBODY_PREFERRED: StandingOptions = { setAsideAfter: 0, slowStart: 0 };
 
@@ -62,10 +41,8 @@ export class Dispatcher<M extends Member> {
 	#queueMax = 0;
 	/** Most that may wait for an agent when none is connected that could serve them. */
 	#queueMaxWithoutAgent = 0;
-	#aging = 0;
 	readonly #standing: Standing<M>;
 	readonly #rate = new DrainRate(performance.now() / 1000);
-	#agingTimer: NodeJS.Timeout | undefined;
 	#queueTimeout = 0;
 
 	readonly #joined = new Set<Slots<M>>();
@@ -76,6 +53,7 @@ export class Dispatcher<M extends Member> {
 	readonly #affinity = new Affinity();
 
 	readonly #queue = new Queue<M>();
+	readonly #aging = new Aging(this.#queue, now);
 	readonly #limits = new TimeLimits<Entry<M>>((entry) => {
 		// Whoever was told just before may have ended its waiting.
 		if (entry.line !== undefined) this.#refuse(entry, 'queue_timeout');
@@ -99,7 +77,7 @@ export class Dispatcher<M extends Member> {
 	configure(options: DispatcherOptions): void {
 		this.#standing.configure(options.standing ?? NOBODY_PREFERRED);
 		this.#apply(options);
-		if (this.#queue.length > 0) this.#keepAging();
+		if (this.#queue.length > 0) this.#aging.keep();
 		for (const profile of this.#profiles.values()) this.#settle(profile);
 		this.#match();
 		this.#decisions.tell();
@@ -110,7 +88,7 @@ export class Dispatcher<M extends Member> {
 		this.#queueMax = queue.max;
 		this.#queueMaxWithoutAgent = queue.maxWithoutAgent ?? queue.max;
 		this.#queueTimeout = Math.min(queue.timeout, LONGEST_TIMEOUT);
-		this.#aging = queue.aging ?? 0;
+		this.#aging.after = queue.aging ?? 0;
 	}
 
 	get waiting(): number {
@@ -189,7 +167,7 @@ export class Dispatcher<M extends Member> {
 		const place =
 			known === undefined
 				? this.#queue.placeFor(caller, ++this.#seq, urgency, now())
-				: this.#queue.placeAgain(caller, known, now(), this.#aging);
+				: this.#queue.placeAgain(caller, known, now(), this.#aging.after);
 		const entry = new Entry(wanted, caller, place, waiter, this.#left);
 		this.#limits.add(entry, Math.min(options.timeout, this.#queueTimeout));
 		this.#enqueue(entry);
@@ -371,7 +349,7 @@ export class Dispatcher<M extends Member> {
 	}
 
 	#enqueue(entry: Entry<M>): void {
-		this.#keepAging();
+		this.#aging.keep();
 		const begun = this.#queue.add(entry, this.#eligibility.patterns(entry.wanted.path));
 		if (entry.line?.served === false) this.#unserved++;
 		if (begun === undefined) return;
@@ -390,19 +368,6 @@ export class Dispatcher<M extends Member> {
 			profile.lines.delete(line);
 			this.#contest(profile);
 		}
-	}
-
-	#keepAging(): void {
-		if (this.#aging > 0) this.#agingTimer ??= setInterval(() => this.#age(), AGING_INTERVAL);
-	}
-
-	#age(): void {
-		if (this.#queue.length > 0 && this.#aging > 0) {
-			this.#queue.age(now(), this.#aging);
-			return;
-		}
-		clearInterval(this.#agingTimer);
-		this.#agingTimer = undefined;
 	}
 
 	#profilesOf(line: Line<M>): ReadonlySet<Profile<M>> {
