@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cutSocket } from '../../src/shared/cut-socket.ts';
 import { BodyCheck, bytesOf, type Ledger } from './ledger.ts';
 import { listenOn } from './stack.ts';
@@ -19,6 +20,8 @@ export interface LedgerUpstream {
 	resetPeak(): void;
 	/** Resets all connections: after a FIN nobody could tell a response that ends with its connection from a whole one. */
 	cut(): void;
+	/** The same, and refuses connections for so many milliseconds. */
+	refuse(ms: number): Promise<void>;
 	/** Ends for good. */
 	close(): Promise<void>;
 }
@@ -57,6 +60,7 @@ export async function ledgerUpstream(
 		socket.on('close', () => open.delete(socket));
 	});
 	const port = await listenOn(context, server);
+	let closed = false;
 	const cut = () => {
 		for (const socket of open) cutSocket(socket);
 	};
@@ -73,7 +77,14 @@ export async function ledgerUpstream(
 			peak = active;
 		},
 		cut,
+		refuse: async (ms) => {
+			server.close();
+			cut();
+			await sleep(ms);
+			if (!closed) server.listen(port, '127.0.0.1');
+		},
 		close: async () => {
+			closed = true;
 			cut();
 			if (server.listening) await new Promise((resolve) => server.close(resolve));
 		},

@@ -91,8 +91,11 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 		const others = async () => {
 			while (goesOn()) {
 				await sleep(500 + below(2000));
-				services[below(services.length)]?.cut();
-				happened('upstream cut');
+				const service = services[below(services.length)];
+				const refuses = below(3) === 0;
+				if (refuses) await service?.refuse(50 + below(500));
+				else service?.cut();
+				happened(refuses ? 'upstream down' : 'upstream cut');
 			}
 		};
 		const hubs = async () => {

@@ -163,6 +163,23 @@ test('one connection that breaks is not taken for an upstream that is down', LIM
 	assert.deepEqual((await statusOf(scene, ids(scene)[0])).upstream, { state: 'up' });
 });
 
+test('an app that leaves is no reason to look at the upstream', LIMIT, async (t) => {
+	const arrivals = new Arrivals();
+	const service = await RestartableUpstream.open(t, 'http', arrivals.handler as RestartableUpstream['handler']);
+	const scene = await stack(t, [service.address]);
+	for (const begun of [false, true]) {
+		const leaving = new AbortController();
+		const asked = ask(scene.port, '/', { method: 'POST', body: 'x', headers: WAITS, signal: leaving.signal });
+		const [, res] = await arrivals.next();
+		if (begun) res.write('half');
+		leaving.abort();
+		await Promise.allSettled([asked]);
+	}
+	await eventually('the upstream has nothing left', () => service.open === 0);
+	assert.equal(service.connections, 2);
+	assert.ok(!scene.log.has('request failed'));
+});
+
 function ids({ log }: Stack): string[] {
 	return log.lines.filter(({ msg }) => msg === 'agent connected').map(({ agent }) => String(agent));
 }
