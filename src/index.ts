@@ -17,6 +17,7 @@ export type { EndedCounts } from './hub/ended.ts';
 export type { Hub } from './hub/hub.ts';
 export type { GivenHubOptions, HubOptions, ListeningSockets } from './hub/options.ts';
 export { createLogger, type Logger, type LogLevel, silentLogger } from './shared/logger.ts';
+export type { SpanAttributes, SpanStart, TraceSpan, Tracing } from './shared/tracing.ts';
 
 /**
  * Starts a hub that listens.

@@ -142,7 +142,14 @@ export async function buildAgent(
 			logger: ownLogger.child({ upstream: upstream.label }),
 		});
 		healths.push(health);
-		const worker = { upstream: client, prefix: upstream.prefix, ownAuthorization: authorized, logger: ownLogger };
+		const { tracing = null } = options;
+		const worker = {
+			upstream: client,
+			prefix: upstream.prefix,
+			ownAuthorization: authorized,
+			tracing,
+			logger: ownLogger,
+		};
 		const joining: HubTunnels[] = [];
 		for (const [place, hub] of hubs.entries()) {
 			const name = options.hubs[place] ?? '';

@@ -1,5 +1,6 @@
 /** What an agent can be told. Durations are in milliseconds. One AgentOptions is one command; each of its upstreams becomes an agent of its own. */
 import { type Logger, silentLogger } from '../shared/logger.ts';
+import type { Tracing } from '../shared/tracing.ts';
 import type { HealthCheckOptions } from './health-check.ts';
 
 export interface AgentOptions {
@@ -41,6 +42,8 @@ export interface AgentOptions {
 	readonly firstByteTimeout: number;
 	readonly drainTimeout: number;
 	readonly heartbeat: { readonly interval: number; readonly timeout: number };
+	/** Gets spans of every request at the upstream; left out, nothing is traced. Whoever made it ends it. */
+	readonly tracing?: Tracing | undefined;
 	readonly logger: Logger;
 }
 

@@ -7,6 +7,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { Tracing } from '../shared/tracing.ts';
 import { bytesPassed } from '../shared/young-generation.ts';
 import { agentError, listSize, tunnelResponse, tunnelSwitched, upstreamRequest } from '../tunnel/fields.ts';
 import { forwardableTrailers } from '../tunnel/trailers.ts';
@@ -16,6 +17,7 @@ import type { Slot } from './slots.ts';
 import { joinPath } from './upstream.ts';
 import type { UpstreamClient, UpstreamExchange, UpstreamSink } from './upstream-client.ts';
 import { CANNOT_BE_SENT } from './upstream-errors.ts';
+import { UpstreamTrace } from './upstream-trace.ts';
 
 /** 256 KiB of header bytes, which no upstream connection lets through more of, and the 32 that HTTP/2 counts for each field. */
 const MAX_RESPONSE_LIST = 640 * 1024;
@@ -25,6 +27,8 @@ export interface WorkerContext {
 	readonly prefix: string;
 	/** The agent sends credentials of its own, so those of apps do not pass. */
 	readonly ownAuthorization: boolean;
+	/** null where nothing is traced. */
+	readonly tracing: Tracing | null;
 	readonly logger: Logger;
 	/** The upstream could not be reached, or closed the connection without an answer. */
 	readonly suspect: () => void;
@@ -50,6 +54,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	/** Of the response that was begun; 0 before. */
 	#status = 0;
 	#requestId = '';
+	#trace: UpstreamTrace | null = null;
 	readonly #began = performance.now();
 	/** Of an upgrade: nothing goes to the upstream before it has switched, where it could be taken for another request. */
 	#holds = false;
@@ -90,7 +95,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 			this.onReleased();
 			return;
 		}
-		const { method, fields, trailers, upgrade } = request;
+		const { method, trailers, upgrade } = request;
+		const { tracing } = this.#context;
+		if (tracing !== null) this.#trace = new UpstreamTrace(tracing, request.fields, request.requestId, this.#began);
+		const fields = this.#trace?.inject(request.fields) ?? request.fields;
 		const early = this.#early;
 		// Whoever has begun to send does not wait.
 		const asksFirst = request.asksFirst && upgrade === undefined && !this.#bodyEnded && early.length === 0;
@@ -158,7 +166,10 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	failed(): void {
-		if (!this.#over) this.#log('cancelled');
+		if (!this.#over) {
+			this.#log('cancelled');
+			this.#trace?.failed('cancelled');
+		}
 		this.#over = true;
 		this.#early = [];
 		this.#exchange?.cancel();
@@ -171,6 +182,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 	}
 
 	closed(): void {
+		this.#trace?.told();
 		this.#continueWait?.stop();
 		this.#settle();
 		this.#context.announce();
@@ -224,6 +236,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 			return false;
 		}
 		this.#status = status;
+		this.#trace?.answered(performance.now());
 		this.#stream.respond(section, false, neverIndexed);
 		return true;
 	}
@@ -257,6 +270,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	onFailure(error: SlimeError, started: boolean): void {
 		if (this.#over) return;
+		this.#trace?.failed(error.code);
 		const reason = messageOf(error.cause ?? error);
 		if (error.code === 'upstream_unreachable') this.#context.suspect();
 		if (error.code === 'bad_request') this.#logUnsendable(error.cause ?? error);
@@ -283,6 +297,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 		// Not announced before its slot is: the hub would be told to pause, and a round trip later to go on.
 		this.#settle();
 		this.#slot.release();
+		this.#trace?.released(performance.now(), this.#status);
 		// Nobody is left to take what an app would go on to send.
 		if (this.#switched && !this.#over && !this.#bodyEnded) this.#stream.stopReceiving();
 		this.#context.announce();
@@ -310,6 +325,7 @@ export class Worker implements StreamHandler, UpstreamSink {
 
 	#refuse(error: SlimeError, started: boolean): void {
 		this.#over = true;
+		this.#trace?.failed(error.code);
 		this.#stream.respond(agentError(error, started), true);
 		this.#stream.reset(ErrorCode.NO_ERROR);
 	}

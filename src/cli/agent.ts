@@ -5,6 +5,7 @@ import { AGENT_ACTIONS } from './agent-actions.ts';
 import { type Call, CONFIG_FLAG, type Command, type Flag, PRINT_FLAG, reportCheck } from './command.ts';
 import { reloader, unlessRefused } from './reload.ts';
 import { serve } from './service.ts';
+import { drainTraced, tracingOf } from './tracing.ts';
 
 const FLAGS: readonly Flag[] = [
 	CONFIG_FLAG,
@@ -90,9 +91,10 @@ async function runAgent(call: Call): Promise<number> {
 	call.reportTo(logger);
 	for (const warning of loaded.warnings) logger.warn(warning);
 	let { settings } = loaded;
+	const tracing = await tracingOf('slime-agent', logger);
 	return serve(async (reloading) => {
 		const { createAgents } = await import('../index.ts');
-		const withLogger = (list: readonly AgentSettings[]) => list.map((one) => ({ ...one, logger }));
+		const withLogger = (list: readonly AgentSettings[]) => list.map((one) => ({ ...one, tracing, logger }));
 		const agents = await createAgents(withLogger(settings));
 		const apply = async (next: readonly AgentSettings[]) => {
 			await agents.reconfigure(withLogger(next));
@@ -111,7 +113,7 @@ async function runAgent(call: Call): Promise<number> {
 						agents.reload();
 					}),
 				),
-			drain: () => agents.drain(),
+			drain: () => drainTraced(() => agents.drain(), tracing, settings[0]?.drainTimeout ?? 0),
 		};
 	}, logger);
 }

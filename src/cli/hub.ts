@@ -10,6 +10,7 @@ import { HUB_REVOKE } from './hub-revoke.ts';
 import { reloader, unlessRefused } from './reload.ts';
 import { serve } from './service.ts';
 import { takeSockets } from './socket-activation.ts';
+import { drainTraced, tracingOf } from './tracing.ts';
 
 const SECRET_FLAGS: readonly Flag[] = [
 	{ name: 'secretFile', value: 'FILE', key: 'hub.secretFile', help: "File with the secret that signs agents' tokens" },
@@ -161,6 +162,7 @@ async function runHub(call: Call): Promise<number> {
 	call.reportTo(logger);
 	for (const warning of warnings) logger.warn(warning);
 	const stateDir = await stateFolder(settings.stateDir, logger);
+	const tracing = await tracingOf('slime-hub', logger);
 	const listenOn = takeSockets(process.env, process.pid);
 	let { drainTimeout } = settings;
 	return serve(async (reloading) => {
@@ -176,7 +178,7 @@ async function runHub(call: Call): Promise<number> {
 				hub.reload();
 				return outcome;
 			});
-		const hub = await createHub({ ...settings, stateDir, listenOn, onReload, logger });
+		const hub = await createHub({ ...settings, stateDir, listenOn, onReload, tracing, logger });
 		const { address, agentAddress, agentUrl, adminPort } = hub;
 		const forAgents = agentAddress && { agentUrl, agentHost: agentAddress.host, agentPort: agentAddress.port };
 		logger.info({ url: hub.url, host: address.host, port: address.port, adminPort, ...forAgents }, 'the hub listens');
@@ -186,7 +188,7 @@ async function runHub(call: Call): Promise<number> {
 				return drainTimeout;
 			},
 			reload: () => unlessRefused(onReload),
-			drain: () => hub.drain(),
+			drain: () => drainTraced(() => hub.drain(), tracing, drainTimeout),
 		};
 	}, logger);
 }

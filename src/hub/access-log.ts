@@ -1,10 +1,10 @@
 /** The access log: one line for each request that has ended, or for some of them. Says what; where lines go is the logger's business. */
 import type { AccessLogField, AccessLogOptions } from '../config/access-log.ts';
 import type { Logger } from '../shared/logger.ts';
+import { traceIdOf } from '../tunnel/trace-context.ts';
 import type { AgentIdentity } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import type { RequestOutcome } from './statistics.ts';
-import { traceIdOf } from './trace-context.ts';
 
 /** What is known of a request at its end. Times are milliseconds. */
 export interface AccessRecord {
@@ -13,6 +13,8 @@ export interface AccessRecord {
 	/** Of the application. */
 	readonly address: string;
 	readonly requestId?: string;
+	/** Of the trace that the hub exports; left out where it exports none. */
+	readonly traceId?: string | undefined;
 	/** Name of the API key. */
 	readonly key?: string | undefined;
 	/** The one that was looked for, or those of which any would do. */
@@ -43,7 +45,7 @@ const LONGEST_TEXT = 1024;
 
 const FIELDS = {
 	requestId: ({ requestId }) => requestId,
-	traceId: ({ app }) => app && traceIdOf(app.field('traceparent')),
+	traceId: ({ traceId, app }) => traceId ?? traceIdOf(app?.field('traceparent')),
 	key: ({ key }) => key,
 	address: ({ address }) => address,
 	http: ({ app }) => app?.version,

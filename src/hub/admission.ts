@@ -16,6 +16,7 @@ import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import { InFlight } from './in-flight.ts';
 import { type BodyOwner, RequestBody } from './request-body.ts';
+import { RequestTrace } from './request-trace.ts';
 import type { ReplayReason, RequestOutcome } from './statistics.ts';
 import { upstreamDown } from './upstream-report.ts';
 import { queueTimeout, urgencyOf, wantsToWait } from './wishes.ts';
@@ -34,6 +35,8 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 	#queueTimeout: number;
 	readonly #urgency: number;
 	readonly #began = performance.now();
+	/** null where nothing is traced. */
+	readonly #trace: RequestTrace | null;
 	#exchange: Exchange | null = null;
 	#ticket: Ticket | null = null;
 	#place: Place | undefined;
@@ -86,6 +89,8 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		const urgency = urgencyOf(app.field('priority'));
 		this.#urgency = key === null ? urgency : key.urgencyFor(urgency);
 		key?.enter(this.#began);
+		const { tracing } = gateway.options;
+		this.#trace = tracing && new RequestTrace(tracing, app, requestId, this.#wanted.path, this.#began, key?.name);
 		this.body = new RequestBody(app, gateway.held, gateway.options.statistics, this);
 		app.listen(this);
 		gateway.began(this);
@@ -175,11 +180,12 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		if (waited) {
 			const now = performance.now();
 			this.#waited = now - this.#began;
+			this.#trace?.queued(this.#waitBegan, now);
 			statistics.queueWait.observe(this.#wanted.scope, (now - this.#waitBegan) / 1000);
 		}
 		this.#attempts++;
 		this.#exchange = new Exchange(this, lease, this.#gateway.deadlines, statistics);
-		this.#exchange.start(this.#section);
+		this.#exchange.start(this.#trace?.sent(this.#section, lease.member.identity) ?? this.#section);
 	}
 
 	refused(code: Refusal): void {
@@ -222,6 +228,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 
 	#goElsewhere(link: AgentLink, verdict: AgentVerdict | null, why: ReplayReason): void {
 		this.#exchange = null;
+		this.#trace?.settled(0, performance.now(), undefined, verdict?.code ?? why);
 		if (this.#over) return;
 		this.#gateway.options.statistics.replays[why]++;
 		this.#tried ??= new Set();
@@ -293,6 +300,7 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		const ms = performance.now() - this.#began;
 		if (this.#ticket !== null) this.#waited = ms;
 		statistics.requestEnded(status, outcome, ms);
+		this.#endTrace(outcome, status, this.#began + ms);
 		this.#gateway.over(this, {
 			id: this.#requestId,
 			began: this.#began,
@@ -333,12 +341,22 @@ export class Admission extends InFlight implements ExchangeOwner, Waiter<AgentLi
 		);
 	}
 
+	#endTrace(outcome: RequestOutcome, status: number | undefined, now: number): void {
+		const trace = this.#trace;
+		if (trace === null) return;
+		if (this.#ticket !== null) trace.queued(this.#waitBegan, now);
+		const failed = outcome !== 'complete' && outcome !== 'app_gone';
+		trace.settled(this.#exchange?.headAt ?? 0, now, status, failed ? outcome : undefined);
+		trace.end(now, outcome, status, this.#attempts);
+	}
+
 	#record(outcome: RequestOutcome, status: number | undefined, totalMs: number): AccessRecord {
 		const exchange = this.#exchange;
 		return {
 			app: this.app,
 			address: this.app.address,
 			requestId: this.#requestId,
+			traceId: this.#trace?.traceId,
 			key: this.#key?.name,
 			scope: this.#wanted.scope,
 			path: this.#wanted.path,

@@ -3,6 +3,7 @@ import type { ApiKey } from '../auth/api-keys.ts';
 import { type AppAuth, type AppVerdict, OPEN } from '../auth/app-auth.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
+import type { Tracing } from '../shared/tracing.ts';
 import { tunnelRequest } from '../tunnel/fields.ts';
 import type { AccessLog } from './access-log.ts';
 import { Admission } from './admission.ts';
@@ -52,6 +53,8 @@ export interface GatewayOptions extends GatewaySettings {
 	readonly dispatcher: Dispatcher<AgentLink>;
 	readonly appAuth: AppAuth;
 	readonly statistics: Statistics;
+	/** null where nothing is traced. */
+	readonly tracing: Tracing | null;
 	readonly logger: Logger;
 }
 

@@ -84,7 +84,14 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 	});
 	const dispatcher = new Dispatcher<AgentLink>(settings.dispatcher);
 	const statistics = new Statistics();
-	const gateway = new Gateway({ ...settings.gateway, dispatcher, appAuth, statistics, logger });
+	const gateway = new Gateway({
+		...settings.gateway,
+		dispatcher,
+		appAuth,
+		statistics,
+		tracing: options.tracing ?? null,
+		logger,
+	});
 	const audit = options.auditLog ? new AuditLog(logger) : null;
 	const control: AgentControl = new AgentControl(() => acceptor.all, logger);
 	const drained = (key: string) => control.isDrained(key);

@@ -5,6 +5,7 @@ import type { ApiKeyOptions } from '../auth/api-keys.ts';
 import { ACCESS_LOG_FIELDS, type AccessLogOptions } from '../config/access-log.ts';
 import type { CorsOptions } from '../config/cors.ts';
 import { type Logger, silentLogger } from '../shared/logger.ts';
+import type { Tracing } from '../shared/tracing.ts';
 
 export interface HubOptions {
 	/** Signs and verifies agents' tokens. */
@@ -101,6 +102,8 @@ export interface HubOptions {
 	readonly upgrades: readonly string[];
 	/** What POST /api/reload does; without it, it does what `Hub.reload` does. */
 	readonly onReload?: (() => Promise<ReloadOutcome>) | undefined;
+	/** Gets spans of every request; left out, nothing is traced. Whoever made it ends it. */
+	readonly tracing?: Tracing | undefined;
 	readonly logger: Logger;
 }
 

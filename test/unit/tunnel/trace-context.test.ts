@@ -1,7 +1,7 @@
 /** Which trace a request belongs to. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { traceIdOf } from '../../../src/hub/trace-context.ts';
+import { traceIdOf } from '../../../src/tunnel/trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
