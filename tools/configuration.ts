@@ -1,5 +1,6 @@
 /** What is generated from the configuration's schema: the JSON Schema, and the tables in docs/configuration.md. Pure. */
 import { COMMANDS } from '../src/cli/commands.ts';
+import { isLive } from '../src/config/changes.ts';
 import { jsonSchema } from '../src/config/json-schema.ts';
 import { DETAILS, KEYS, type KeyDetails, variableOf } from '../src/config/keys.ts';
 
@@ -31,5 +32,6 @@ function row(key: string, { standard, description }: KeyDetails): string {
 	const cells = [key, flag && `--${flag.name}`, KEYS.includes(key) && variableOf(key), text].map((cell) =>
 		cell ? `\`${cell}\`` : '',
 	);
-	return `| ${[...cells, description.replaceAll('|', '\\|')].join(' | ')} |\n`;
+	const told = isLive(key) ? description : `${description} Changes with a restart.`;
+	return `| ${[...cells, told.replaceAll('|', '\\|')].join(' | ')} |\n`;
 }

@@ -8,6 +8,9 @@ import { HUB_TEMPLATE, INIT_FILES } from './hub-template.ts';
 
 const SECRET_BYTES = 32;
 
+/** With it editors complete the keys, by the schema of this installation. */
+const SCHEMA_LINE = `# yaml-language-server: $schema=${new URL('../../config.schema.json', import.meta.url)}\n`;
+
 export const HUB_INIT: Command = {
 	name: 'hub init',
 	summary: 'Write a configuration, a secret, an app password and a first token',
@@ -35,7 +38,7 @@ async function run({ flags }: Call): Promise<number> {
 		[path(INIT_FILES.secret), `${secret}\n`],
 		[path(INIT_FILES.appPassword), `${appPassword}\n`],
 		[path(INIT_FILES.token), `${token}\n`],
-		[path(INIT_FILES.config), HUB_TEMPLATE],
+		[path(INIT_FILES.config), `${SCHEMA_LINE}${HUB_TEMPLATE}`],
 	]);
 	process.stdout.write(instructions(path, name));
 	return 0;

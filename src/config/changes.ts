@@ -24,6 +24,7 @@ const LIVE_HUB: ReadonlySet<string> = new Set([
 	'clientCa',
 	'clientAuth',
 	'bindIdentity',
+	'tokenExpiry',
 	'agentHost',
 	'agentPort',
 	'trustedProxies',

@@ -138,6 +138,34 @@ test('TLS begins and ends at the same port, and connections go on as they began'
 	await plain.sees('to its end\r\n0\r\n\r\n');
 });
 
+test('API keys, their scopes and the certificate change under an open stream', async (t) => {
+	const arrivals = new Arrivals();
+	const service = await upstream(t, arrivals.handler);
+	const [first, second] = [await tlsFiles(t), await tlsFiles(t)];
+	const tlsOf = ({ files }: typeof first) => ({ cert: files.cert, key: files.key });
+	const keyOf = (name: string, scopes: readonly string[]) => ({ name, key: `${name}-key-of-more-than-16`, scopes });
+	const { hub, port, join } = await stack(t, [], {
+		hub: { tls: tlsOf(first), keys: [keyOf('old', ['chat']), keyOf('both', ['chat'])] },
+		agent: {},
+	});
+	await join(service.address, { numWorker: 9, scopes: ['chat', 'images'], ca: first.files.ca });
+	const asked = (ca: string, name: string, scope: string) =>
+		askTls(port, { ca, headers: { authorization: `Bearer ${name}-key-of-more-than-16`, 'slime-scope': scope } });
+	const open = asked(first.pem.ca, 'old', 'chat');
+	const [, streaming] = await arrivals.next();
+	streaming.write('begun ');
+	const keys = [keyOf('both', ['images']), keyOf('new', ['chat', 'images'])];
+	await hub.reconfigure({ ...BASE, tls: tlsOf(second), keys });
+	const served = asked(second.pem.ca, 'both', 'images');
+	(await arrivals.next())[1].end('images');
+	assert.equal((await served).body, 'images');
+	assert.equal((await asked(second.pem.ca, 'both', 'chat')).status, 403);
+	assert.equal((await asked(second.pem.ca, 'old', 'chat')).status, 401);
+	await assert.rejects(asked(first.pem.ca, 'new', 'chat'), 'the first certificate is shown no more');
+	streaming.end('ended');
+	assert.equal((await open).body, 'begun ended');
+});
+
 test('limits of connections count those that are open already', async (t) => {
 	const service = await upstream(t, (_req, res) => void res.end('served'));
 	const { hub, port } = await stack(t, [service.address], { hub: { maxConnectionsPerAddress: 50 } });
