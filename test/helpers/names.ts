@@ -27,6 +27,10 @@ export function fakeName(context: TestContext, name: string, addresses: readonly
 			return tell(Object.assign(failure, { code: 'EAI_AGAIN', syscall: 'getaddrinfo' }));
 		});
 	};
-	context.mock.method(dns, 'lookup', answer as never);
+	// A mock would keep every call, and with it the socket that asked.
+	dns.lookup = answer as typeof lookup;
+	context.after(() => {
+		dns.lookup = lookup;
+	});
 	return fake;
 }

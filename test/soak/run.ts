@@ -1,7 +1,7 @@
 /**
  * Everything that fails, at random and for as long as is asked: `npm run soak -- --seconds N --seed S`. Agents and their lines, the
- * hub, upstreams and apps; after each round nothing may be left at work and nothing may have happened that must not; at the end
- * nothing is held that was not held before, and the heap has not grown from round to round.
+ * hub, its name, upstreams, apps and the clock; after each round nothing may be left at work and nothing may have happened that must
+ * not; at the end nothing is held that was not held before, and heap, descriptors and timers have not grown from round to round.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -12,6 +12,7 @@ import { holdings, returnsTo } from '../helpers/holdings.ts';
 import { Ledger } from '../helpers/ledger.ts';
 import { Apps, anyPlan, drive } from '../helpers/ledger-apps.ts';
 import { type LedgerUpstream, ledgerUpstream } from '../helpers/ledger-upstream.ts';
+import { fakeName } from '../helpers/names.ts';
 import { seeded } from '../helpers/seeded.ts';
 import { closedPort, eventually, LogSink, SECRET, token } from '../helpers/stack.ts';
 import { badUpstream, Site } from './site.ts';
@@ -25,6 +26,11 @@ const WIDTH = 24;
 const HEARTBEAT = { interval: 400, timeout: 400 };
 /** Of the heap, from the second round on: in the first one code is compiled and tables find their size. */
 const GROWTH = 0.25;
+/** Of descriptors and timers, from the second round on: connections to upstreams are kept, more or less of them. */
+const MORE = 16;
+const CROWD = 100;
+const DAY = 86_400_000;
+const NAME = 'hub.soak';
 const SETTLED_MS = 30_000;
 
 assert.ok(SECONDS > 0 && Number.isInteger(SEED), 'usage: npm run soak -- --seconds N --seed S');
@@ -45,6 +51,14 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 	context.diagnostic(`npm run soak -- --seconds ${SECONDS} --seed ${SEED}`);
 	const below = seeded(SEED);
 	const before = holdings();
+	const name = fakeName(context, NAME, ['127.0.0.1']);
+	const { now } = Date;
+	let set = 0;
+	// A mock would keep every call.
+	Date.now = () => now() + set;
+	context.after(() => {
+		Date.now = now;
+	});
 	const log = new LogSink();
 	const ledger = new Ledger();
 	const port = await closedPort();
@@ -54,7 +68,8 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 	const services: LedgerUpstream[] = [];
 	const sites: Site[] = [];
 	const open = async (upstream: string, active: () => number) => {
-		const given = { port, token: await token(), id: `site-${sites.length}`, numWorker: WORKERS, heartbeat: HEARTBEAT };
+		const id = `site-${sites.length}`;
+		const given = { port, token: await token(), id, hubName: NAME, numWorker: WORKERS, heartbeat: HEARTBEAT };
 		sites.push(await Site.open(context, { ...given, upstream, active, below, logger: log.logger }));
 	};
 	for (const protocol of ['http/1.1', 'h2c', 'http/1.1', 'h2c'] as const) {
@@ -78,24 +93,47 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 	};
 
 	const heaps: number[] = [];
+	const held: number[][] = [];
 	for (let round = 1; round <= ROUNDS; round++) {
 		const until = performance.now() + (SECONDS * 1000) / ROUNDS;
 		const goesOn = () => performance.now() < until;
 		const apps = new Apps({ port, ledger, headers: { 'slime-block': '1', 'slime-queue-timeout': '2' } });
+		const crowd = new Apps({ port, ledger });
 		const misfortunes = sites.map(async (site) => {
 			while (goesOn()) {
 				await sleep(100 + below(1500));
 				happened(await site.suffer());
 			}
 		});
+		const one = async (): Promise<string> => {
+			const service = services[below(services.length)];
+			switch (below(6)) {
+				case 0:
+					// Nobody waits, so most are refused.
+					await Promise.all(Array.from({ length: CROWD }, () => crowd.request(anyPlan(below))));
+					return 'crowd';
+				case 1:
+					// Forth and back, but not to before the tokens were made: they would be refused.
+					set = below(2) * DAY;
+					return 'clock set';
+				case 2:
+					name.addresses = [];
+					sites[below(sites.length)]?.proxy.cut('reset');
+					await sleep(below(1500));
+					name.addresses = ['127.0.0.1'];
+					return 'name lost';
+				case 3:
+					await service?.refuse(50 + below(500));
+					return 'upstream down';
+				default:
+					service?.cut();
+					return 'upstream cut';
+			}
+		};
 		const others = async () => {
 			while (goesOn()) {
 				await sleep(500 + below(2000));
-				const service = services[below(services.length)];
-				const refuses = below(3) === 0;
-				if (refuses) await service?.refuse(50 + below(500));
-				else service?.cut();
-				happened(refuses ? 'upstream down' : 'upstream cut');
+				happened(await one());
 			}
 		};
 		const hubs = async () => {
@@ -109,6 +147,7 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 			...misfortunes,
 		]);
 		apps.close();
+		crowd.close();
 
 		await Promise.all(sites.map((site) => site.recover()));
 		await eventually('all agents are back', () => sites.every((site) => site.connected), SETTLED_MS);
@@ -123,12 +162,17 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, async (context) => {
 		ledger.close();
 		log.lines.length = 0;
 		heaps.push(heap());
+		const { descriptors, resources } = holdings();
+		held.push([descriptors, resources.Timeout ?? 0]);
 	}
 	context.diagnostic(JSON.stringify(suffered));
 	context.diagnostic(`${ledger.size} requests: ${JSON.stringify(ledger.outcomes)}`);
 	context.diagnostic(`heap after each round: ${heaps.map((bytes) => (bytes / 1024 / 1024).toFixed(1)).join(' ')} MiB`);
 	assert.ok((ledger.outcomes.whole ?? 0) > 10 * ROUNDS, 'next to nothing was served');
 	const [, second = 0] = heaps;
+	context.diagnostic(`descriptors and timers after each round: ${held.map((counts) => counts.join('+')).join(' ')}`);
+	for (const [i, was] of (held[1] ?? []).entries())
+		assert.ok((held.at(-1)?.[i] ?? 0) <= was + MORE, 'more is held each round');
 	const last = heaps.at(-1) ?? 0;
 	assert.ok(last < second * (1 + GROWTH), `the heap grew from ${second} to ${last} bytes`);
 

@@ -13,6 +13,8 @@ export interface SiteOptions {
 	readonly token: string;
 	readonly id: string;
 	readonly upstream: string;
+	/** Leads to this machine, mostly. */
+	readonly hubName: string;
 	readonly numWorker: number;
 	/** Requests at the upstream. */
 	readonly active: () => number;
@@ -108,11 +110,11 @@ export class Site {
 	}
 
 	async #start(): Promise<void> {
-		const { token, id, upstream, numWorker, heartbeat, logger } = this.#options;
+		const { token, id, upstream, hubName, numWorker, heartbeat, logger } = this.#options;
 		this.#agents.push(
 			await createAgent({
 				token,
-				hubs: [this.proxy.url],
+				hubs: [this.proxy.url.replace('127.0.0.1', hubName)],
 				upstreams: [upstream],
 				agentID: id,
 				numWorker,
