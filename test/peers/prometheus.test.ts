@@ -87,6 +87,13 @@ const CASES: Record<string, { series: object[]; firing: string[] }> = {
 		],
 		firing: ['SlimeHubErrors', 'SlimeAgentUpstreamFails'],
 	},
+	'an upstream that cannot be reached, as long as it is told': {
+		series: [
+			series(`slime_hub_agent_upstream_down{${OF},agent="a",token="t",reason="refused"}`, 1, 0),
+			{ series: `slime_hub_agent_upstream_down{${OF},agent="b",token="t",reason="refused"}`, values: '1x5 stale' },
+		],
+		firing: ['SlimeAgentUpstreamDown'],
+	},
 	'requests that find no worker': {
 		series: [
 			series(`slime_hub_requests_total{${OF},outcome="complete",status="2xx"}`, 0, 60),
