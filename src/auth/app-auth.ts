@@ -2,7 +2,7 @@
  * Whether an application may come in, and by which key. Knows passwords, keys and two header values; nothing of requests.
  * What was presented is looked up by its digest.
  */
-import { createHmac, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { UsageError } from '../shared/errors.ts';
 import { ApiKey, type ApiKeyOptions } from './api-keys.ts';
 
@@ -108,7 +108,7 @@ export class AppAuth {
 	}
 
 	#digest(bytes: Buffer): string {
-		return createHmac('sha256', this.#salt).update(bytes).digest('base64');
+		return hash('sha256', Buffer.concat([this.#salt, bytes]), 'base64');
 	}
 }
 
