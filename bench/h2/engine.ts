@@ -47,6 +47,35 @@ export function numberIn(path: string): number {
 	return Number(path.slice(path.lastIndexOf('/') + 1));
 }
 
+/** A response's body, whichever implementation writes it. */
+export interface Body {
+	write(chunk: Buffer): boolean;
+	end(): void;
+}
+
+/**
+ * Serves /tokens/N and /ticks/N, and no other path.
+ * @param whenDrained calls back once there is room again
+ */
+export function serveTokens(path: string, body: Body, whenDrained: (then: () => void) => void): void {
+	let left = numberIn(path);
+	if (path.startsWith('/tokens')) {
+		const next = () => {
+			if (left-- === 0) body.end();
+			else if (body.write(TOKEN)) setImmediate(next);
+			else whenDrained(next);
+		};
+		next();
+	} else if (path.startsWith('/ticks')) {
+		const timer = setInterval(() => {
+			body.write(stamped());
+			if (--left > 0) return;
+			clearInterval(timer);
+			body.end();
+		}, TICK_MS);
+	}
+}
+
 /** A token that says when it was written. */
 export function stamped(): Buffer {
 	const token = Buffer.alloc(100);

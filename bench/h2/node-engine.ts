@@ -8,7 +8,7 @@ import {
 	type ServerHttp2Stream,
 } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { type Connection, type Engine, FIELDS, numberIn, PIECE, SMALL, stamped, TICK_MS, TOKEN } from './engine.ts';
+import { type Connection, type Engine, FIELDS, numberIn, PIECE, SMALL, serveTokens } from './engine.ts';
 
 const OK = { ':status': 200, 'content-type': 'application/octet-stream', server: 'bench' };
 const WINDOW = 16 * 1024 * 1024;
@@ -29,24 +29,10 @@ function serve(stream: ServerHttp2Stream, path: string): void {
 	stream.respond(OK);
 	if (path === '/small') {
 		stream.end(SMALL);
-	} else if (path.startsWith('/tokens')) {
-		let left = numberIn(path);
-		const next = () => {
-			if (left-- === 0) stream.end();
-			else if (stream.write(TOKEN)) setImmediate(next);
-			else stream.once('drain', next);
-		};
-		next();
-	} else if (path.startsWith('/ticks')) {
-		let left = numberIn(path);
-		const timer = setInterval(() => {
-			stream.write(stamped());
-			if (--left > 0) return;
-			clearInterval(timer);
-			stream.end();
-		}, TICK_MS);
 	} else if (path.startsWith('/bulk')) {
 		send(stream, numberIn(path));
+	} else {
+		serveTokens(path, stream, (then) => void stream.once('drain', then));
 	}
 }
 

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import type { FieldList } from '../../src/h2/protocol.ts';
 import { Session, type SessionHandler } from '../../src/h2/session.ts';
 import type { Stream, StreamHandler } from '../../src/h2/stream.ts';
-import { type Connection, type Engine, FIELDS, numberIn, PIECE, SMALL, stamped, TICK_MS, TOKEN } from './engine.ts';
+import { type Connection, type Engine, FIELDS, numberIn, PIECE, SMALL, serveTokens } from './engine.ts';
 
 const OK = [':status', '200', 'content-type', 'application/octet-stream', 'server', 'bench'];
 const settings = { initialWindowSize: 1024 * 1024, maxFrameSize: 65_536 };
@@ -43,22 +43,6 @@ function serve(stream: Stream, path: string): StreamHandler {
 	if (path === '/small') {
 		stream.write(SMALL);
 		stream.end();
-	} else if (path.startsWith('/tokens')) {
-		let left = numberIn(path);
-		const next = () => {
-			if (left-- === 0) stream.end();
-			else if (stream.write(TOKEN)) setImmediate(next);
-			else served.more = next;
-		};
-		next();
-	} else if (path.startsWith('/ticks')) {
-		let left = numberIn(path);
-		const timer = setInterval(() => {
-			stream.write(stamped());
-			if (--left > 0) return;
-			clearInterval(timer);
-			stream.end();
-		}, TICK_MS);
 	} else if (path.startsWith('/bulk')) {
 		let left = numberIn(path);
 		served.more = () => {
@@ -70,6 +54,10 @@ function serve(stream: Stream, path: string): StreamHandler {
 			stream.end();
 		};
 		served.more();
+	} else {
+		serveTokens(path, stream, (then) => {
+			served.more = then;
+		});
 	}
 	return served;
 }

@@ -1,27 +1,9 @@
 /** HTTP/2 requests that could have another length in HTTP/1.1: H2.CL, H2.TE and H2.0, fields of a connection, trailers. */
-import type { Effect, Http2Outcome, Http2Row } from './rows.ts';
+import { GET, POST, REFUSED, RESET, SMUGGLED, served } from './http2-parts.ts';
+import type { Http2Row } from './rows.ts';
 
-const pseudo = (method: string, path = '/h', authority = 'a', scheme = 'http'): string[] => [
-	':method',
-	method,
-	':scheme',
-	scheme,
-	':authority',
-	authority,
-	':path',
-	path,
-];
-const GET = pseudo('GET');
-const POST = pseudo('POST');
-const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
-const RESET = { outcome: 'reset', effect: 'nothing' } as const;
-const REFUSED = { outcome: 400, effect: 'nothing' } as const;
 /** Found out behind a head that is right, so it may have gone on by then: never as a whole request. */
 const BROKEN = { outcome: 'reset', effect: 'no whole request' } as const;
-const served = (body: string, target = '/h'): { outcome: Http2Outcome; effect: Effect } => ({
-	outcome: 200,
-	effect: { target, body },
-});
 
 /** H2.CL, H2.TE and H2.0: RFC 9113 sections 8.1.1 and 8.2.2. */
 const framing: readonly Http2Row[] = [

@@ -1,25 +1,6 @@
 /** HTTP/2 requests that could become another HTTP/1.1 request, or two: CR and LF anywhere, split request lines, hosts told in several places. */
-import type { Effect, Http2Outcome, Http2Row } from './rows.ts';
-
-const pseudo = (method: string, path = '/h', authority = 'a', scheme = 'http'): string[] => [
-	':method',
-	method,
-	':scheme',
-	scheme,
-	':authority',
-	authority,
-	':path',
-	path,
-];
-const GET = pseudo('GET');
-const POST = pseudo('POST');
-const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
-const RESET = { outcome: 'reset', effect: 'nothing' } as const;
-const served = (body: string, target = '/h'): { outcome: Http2Outcome; effect: Effect } => ({
-	outcome: 200,
-	effect: { target, body },
-});
-const REFUSED = { outcome: 400, effect: 'nothing' } as const;
+import { GET, POST, pseudo, REFUSED, RESET, SMUGGLED, served } from './http2-parts.ts';
+import type { Http2Row } from './rows.ts';
 
 /** CR, LF, NUL and their like (RFC 9113 section 8.2.1). */
 const injection: readonly Http2Row[] = [

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
+import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Captured, secretsGiven } from './secret-search.ts';
 
@@ -60,6 +61,16 @@ process.once('exit', () => {
 /** Runs `slime …` to its end. */
 export function runCli(args: readonly string[], options?: CliOptions): Promise<CliResult> {
 	return startCli(args, options).exit;
+}
+
+/** Starts `slime …`, and ends it with the test. */
+export function startForTest(context: TestContext, args: readonly string[], options?: CliOptions): CliProcess {
+	const started = startCli(args, options);
+	context.after(async () => {
+		started.child.kill('SIGKILL');
+		await started.exit;
+	});
+	return started;
 }
 
 /** Starts `slime …`, to be signalled through `child`. */

@@ -67,20 +67,26 @@ export const HTTP1: FieldVersion = {
 	},
 };
 
+/** An application that says in HTTP/2 what a test wants; its preface is sent. */
+export async function http2App(context: TestContext, port: number): Promise<RawPeer> {
+	const socket = connect(port, '127.0.0.1');
+	context.after(() => socket.destroy());
+	await once(socket, 'connect');
+	socket.setNoDelay(true);
+	const peer = new RawPeer(socket, 'client');
+	peer.send(settingsFrame());
+	return peer;
+}
+
 export const HTTP2: FieldVersion = {
 	name: 'HTTP/2',
 	async ask(context, port, host, { line, fields, body }) {
-		const socket = connect(port, '127.0.0.1');
-		context.after(() => socket.destroy());
-		await once(socket, 'connect');
-		socket.setNoDelay(true);
-		const peer = new RawPeer(socket, 'client');
-		peer.send(settingsFrame());
+		const peer = await http2App(context, port);
 		const [method = '', target = ''] = line.split(' ');
 		const section = [':method', method, ':scheme', 'http', ':authority', host, ':path', target, ...lowerCased(fields)];
 		sendMessage(peer, 1, section, body);
 		await peer.until(() => ended(peer, 1));
-		socket.destroy();
+		peer.socket.destroy();
 		return messageOn(peer, 1);
 	},
 	async serve(context) {

@@ -1,17 +1,13 @@
 /** A hub as a process, with agents of this one: for what only another process can suffer. */
 import type { TestContext } from 'node:test';
 import { type Agent, createAgent, type GivenAgentOptions } from '../../src/index.ts';
-import { type CliOptions, type CliProcess, startCli } from './cli.ts';
+import { type CliOptions, type CliProcess, startForTest } from './cli.ts';
 import { eventually, LogSink, SECRET, token } from './stack.ts';
 
 export function startHub(context: TestContext, port: number, options: CliOptions = {}): CliProcess {
 	const args = ['hub', 'run', '--host', '127.0.0.1', '--port', `${port}`, '--adminPort', 'off'];
-	const started = startCli(args, { limit: 60_000, ...options, env: { SLIME_HUB_SECRET: SECRET, ...options.env } });
-	context.after(async () => {
-		started.child.kill('SIGKILL');
-		await started.exit;
-	});
-	return started;
+	const env = { SLIME_HUB_SECRET: SECRET, ...options.env };
+	return startForTest(context, args, { limit: 60_000, ...options, env });
 }
 
 /** One agent for each upstream, all connected. */

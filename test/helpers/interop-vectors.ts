@@ -103,21 +103,19 @@ export function clientVectors(peer: Peer): void {
 		assert.deepEqual(await run(['connect']), { status: 200, protocol: 'websocket', echo: 'there and back' });
 	});
 
-	to('settings', 'follows settings that the engine changes while bodies flow', async (context) => {
-		const { engine, run } = await start(context);
-		assert.deepEqual(await run(['settings', ...changes.map(query)]), { intact: true, changes: changes.length });
-		const { local } = engine.sessions[0] ?? assert.fail('no connection');
-		assert.deepEqual({ ...local, ...changes.at(-1) }, local);
-		assert.equal(local.headerTableSize, 100);
-	});
-
-	to('own settings', 'changes its own settings while bodies flow', async (context) => {
-		const { engine, run } = await start(context);
-		assert.deepEqual(await run(['own-settings', ...changes.map(query)]), { intact: true, changes: changes.length });
-		const { remote } = engine.sessions[0] ?? assert.fail('no connection');
-		assert.deepEqual({ ...remote, ...changes.at(-1) }, remote);
-		assert.equal(remote.headerTableSize, 100);
-	});
+	for (const [capability, whose, command] of [
+		['settings', 'settings that the engine changes', 'settings'],
+		['own settings', 'settings of its own that it changes', 'own-settings'],
+	] as const) {
+		to(capability, `follows ${whose} while bodies flow`, async (context) => {
+			const { engine, run } = await start(context);
+			assert.deepEqual(await run([command, ...changes.map(query)]), { intact: true, changes: changes.length });
+			const { local, remote } = engine.sessions[0] ?? assert.fail('no connection');
+			const changed = capability === 'settings' ? local : remote;
+			assert.deepEqual({ ...changed, ...changes.at(-1) }, changed);
+			assert.equal(changed.headerTableSize, 100);
+		});
+	}
 
 	to('limit', 'keeps to a limit of streams that was lowered meanwhile', async (context) => {
 		const { engine, run } = await start(context);

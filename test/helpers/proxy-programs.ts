@@ -49,12 +49,25 @@ events { worker_connections 256; }
 	});
 }
 
-/** @returns its port */
-export async function haproxy(context: TestContext, configure: Configure): Promise<number> {
+/**
+ * @param mode whether it reads HTTP, or passes bytes on
+ * @param configure what stands behind the defaults
+ * @returns its port
+ */
+export async function haproxy(context: TestContext, mode: 'http' | 'tcp', configure: Configure): Promise<number> {
 	const program = findProgram('haproxy', 'haproxy');
+	const defaults = `
+defaults
+	mode ${mode}
+	${mode === 'http' ? 'option abortonclose' : ''}
+	timeout connect 5s
+	timeout client 1h
+	timeout server 1h
+	timeout tunnel 1h
+`;
 	return run(context, configure, async (port, folder, config) => {
 		const file = join(folder, 'haproxy.cfg');
-		await writeFile(file, config);
+		await writeFile(file, defaults + config);
 		await startDaemon(context, program, ['-db', '-f', file], port);
 	});
 }

@@ -18,14 +18,8 @@ import { ask, stack, upstream, WAITS } from '../helpers/stack.ts';
 function before(context: TestContext, hubPort: number): Promise<number> {
 	return haproxy(
 		context,
+		'http',
 		(port) => `
-defaults
-	mode http
-	option abortonclose
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
-	timeout tunnel 1h
 frontend apps
 	bind 127.0.0.1:${port}
 	http-request replace-path /gpu/(.*) /\\1
@@ -40,12 +34,8 @@ backend hub
 function forwarder(context: TestContext, hubPort: number, options: string): Promise<number> {
 	return haproxy(
 		context,
+		'tcp',
 		(port) => `
-defaults
-	mode tcp
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
 frontend apps
 	bind 127.0.0.1:${port}
 	default_backend hub

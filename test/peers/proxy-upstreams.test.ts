@@ -55,14 +55,8 @@ const PROXIES = {
 		const speaks = { http: '', h2c: 'proto h2', https: `ssl crt ${both} alpn h2,http/1.1` }[kind];
 		return haproxy(
 			context,
+			'http',
 			(port) => `
-defaults
-	mode http
-	option abortonclose
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
-	timeout tunnel 1h
 frontend here
 	bind 127.0.0.1:${port} ${speaks}
 	use_backend web_sockets if { path_beg /ws }

@@ -25,12 +25,8 @@ const PROXIES = {
 	HAProxy: (context: TestContext, hubPort: number) =>
 		haproxy(
 			context,
+			'tcp',
 			(port) => `
-defaults
-	mode tcp
-	timeout connect 5s
-	timeout client 1h
-	timeout server 1h
 frontend here
 	bind 127.0.0.1:${port}
 	default_backend hub

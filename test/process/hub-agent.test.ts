@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { type CliProcess, runCli, startCli } from '../helpers/cli.ts';
+import { type CliProcess, runCli, startForTest as start } from '../helpers/cli.ts';
 import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { ask, WAITS } from '../helpers/stack.ts';
 
@@ -11,15 +11,6 @@ const SECRET = 'the-secret-that-nobody-may-print';
 const PASSWORD = 'the-password-that-nobody-may-print';
 const UPSTREAM_PASSWORD = 'the-upstream-password-that-nobody-may-print';
 const ASKING = { ...WAITS, 'slime-app-password': PASSWORD };
-
-function start(context: TestContext, args: readonly string[], env: Record<string, string>): CliProcess {
-	const started = startCli(args, { env });
-	context.after(async () => {
-		started.child.kill('SIGKILL');
-		await started.exit;
-	});
-	return started;
-}
 
 interface Pair {
 	readonly hub: CliProcess;
@@ -35,7 +26,7 @@ async function pair(context: TestContext, upstream: string, drainTimeout = '30s'
 		SLIME_HUB_APP_PASSWORD: PASSWORD,
 		SLIME_HUB_DRAIN_TIMEOUT: drainTimeout,
 	};
-	const hub = start(context, ['hub', 'run', '--host', '127.0.0.1', '--port', '0', '--adminPort', 'off'], env);
+	const hub = start(context, ['hub', 'run', '--host', '127.0.0.1', '--port', '0', '--adminPort', 'off'], { env });
 	const registered = await runCli(['hub', 'register', '--name', 'gpu-1', '--age', '1h'], { env });
 	assert.equal(registered.code, 0, registered.stderr);
 	const token = registered.stdout.trim();
@@ -44,9 +35,11 @@ async function pair(context: TestContext, upstream: string, drainTimeout = '30s'
 	assert.equal(url, `http://127.0.0.1:${port}`);
 	const upstreamUrl = `http://user:${UPSTREAM_PASSWORD}@${upstream}`;
 	const agent = start(context, ['agent', 'run', '--hub', url, '--upstream', upstreamUrl, '--agentID', 'gpu-1'], {
-		SLIME_AGENT_TOKEN: token,
-		SLIME_AGENT_REPORT_HARDWARE: 'false',
-		SLIME_AGENT_DRAIN_TIMEOUT: drainTimeout,
+		env: {
+			SLIME_AGENT_TOKEN: token,
+			SLIME_AGENT_REPORT_HARDWARE: 'false',
+			SLIME_AGENT_DRAIN_TIMEOUT: drainTimeout,
+		},
 	});
 	await hub.output(/"agent":"gpu-1"/);
 	return { hub, agent, port, token };

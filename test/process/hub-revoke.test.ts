@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type CliProcess, runCli, startCli } from '../helpers/cli.ts';
+import { type CliProcess, runCli, startForTest as start } from '../helpers/cli.ts';
 import { talkingUpstream } from '../helpers/event-stream.ts';
 import { closedPort, listenOn } from '../helpers/stack.ts';
 
@@ -15,15 +15,6 @@ async function folder(t: TestContext): Promise<string> {
 	const path = await mkdtemp(join(tmpdir(), 'slime-revoke-'));
 	t.after(() => rm(path, { recursive: true, force: true }));
 	return path;
-}
-
-function start(t: TestContext, args: readonly string[], env: Record<string, string>): CliProcess {
-	const started = startCli(args, { env });
-	t.after(async () => {
-		started.child.kill('SIGKILL');
-		await started.exit;
-	});
-	return started;
 }
 
 interface Running {
@@ -37,7 +28,7 @@ interface Running {
 async function runHub(t: TestContext, stateDir: string, ...more: readonly string[]): Promise<Running> {
 	const places = ['--host', '127.0.0.1', '--stateDir', stateDir];
 	const ports = more.includes('--port') ? [] : ['--port', '0'];
-	const hub = start(t, ['hub', 'run', ...places, ...ports, '--adminPort', '0', ...more], SECRET);
+	const hub = start(t, ['hub', 'run', ...places, ...ports, '--adminPort', '0', ...more], { env: SECRET });
 	const [line] = await hub.output(/^\{.*"the hub listens".*\}$/m);
 	const { url, port, adminPort } = JSON.parse(line);
 	return { hub, url, port: `${port}`, admin: `${adminPort}` };
@@ -49,7 +40,7 @@ async function register(name: string): Promise<string> {
 
 function runAgent(t: TestContext, url: string, upstream: string, token: string): CliProcess {
 	const args = ['agent', 'run', '--hub', url, '--upstream', upstream, '--agentID', 'gpu-1'];
-	return start(t, args, { SLIME_AGENT_TOKEN: token, SLIME_AGENT_REPORT_HARDWARE: 'false' });
+	return start(t, args, { env: { SLIME_AGENT_TOKEN: token, SLIME_AGENT_REPORT_HARDWARE: 'false' } });
 }
 
 test('revoking a name cuts off its agent, which is told why, also after a restart of the hub', async (t) => {
@@ -111,7 +102,7 @@ test('a hub without an admin listener learns of it from the state folder, and cl
 	const { address } = await talkingUpstream(t);
 	const stateDir = await folder(t);
 	const args = ['hub', 'run', '--host', '127.0.0.1', '--port', '0', '--adminPort', 'off', '--stateDir', stateDir];
-	const hub = start(t, args, SECRET);
+	const hub = start(t, args, { env: SECRET });
 	const [line] = await hub.output(/^\{.*"the hub listens".*\}$/m);
 	runAgent(t, JSON.parse(line).url, address, await register('gpu-1'));
 	await hub.output(/"agent connected"/);

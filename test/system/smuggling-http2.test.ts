@@ -1,13 +1,12 @@
 /** The catalogue of odd HTTP/2 requests, as raw frames, at a lenient upstream in HTTP/1.1: what it saw, and that the connection goes on. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Flag, FrameType } from '../../src/h2/protocol.ts';
 import { HTTP2_FRAMING } from '../catalogue/http2-framing.ts';
 import { HTTP2_HEADS } from '../catalogue/http2-heads.ts';
 import type { Http2Row } from '../catalogue/rows.ts';
-import { RawPeer, settingsFrame } from '../helpers/h2-peer.ts';
+import { http2App } from '../helpers/field-peers.ts';
+import type { RawPeer } from '../helpers/h2-peer.ts';
 import { RecordingUpstream } from '../helpers/recording-upstream.ts';
 import { stack } from '../helpers/stack.ts';
 
@@ -17,12 +16,7 @@ const HTTP2 = [...HTTP2_FRAMING, ...HTTP2_HEADS];
 const ALWAYS = { queue: { mode: 'always', max: 64, timeout: 20_000, maxBytes: 1024 * 1024 } } as const;
 
 async function app(context: TestContext, port: number): Promise<RawPeer> {
-	const socket = connect(port, '127.0.0.1');
-	context.after(() => socket.destroy());
-	await once(socket, 'connect');
-	socket.setNoDelay(true);
-	const peer = new RawPeer(socket, 'client');
-	peer.send(settingsFrame());
+	const peer = await http2App(context, port);
 	await peer.next(FrameType.SETTINGS);
 	return peer;
 }

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { constants } from 'node:http2';
-import { createServer as createTcpServer } from 'node:net';
-import { test } from 'node:test';
+import { createServer as createTcpServer, type Server as TcpServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
 import { KINDS, protocolUpstream, type Req, type Res } from '../helpers/protocol-upstream.ts';
 import {
 	ask,
@@ -191,15 +191,20 @@ for (const kind of KINDS) {
 	});
 }
 
+/** Accepts connections and says nothing. */
+async function silentUpstream(t: TestContext, scheme: string): Promise<{ server: TcpServer; address: string }> {
+	const server = createTcpServer((socket) => {
+		socket.on('error', () => undefined);
+		t.after(() => socket.destroy());
+	});
+	return { server, address: `${scheme}://127.0.0.1:${await listenOn(t, server)}` };
+}
+
 for (const scheme of ['h2c', 'https'] as const) {
 	test(`an ${scheme} upstream that accepts and stays silent is 502 upstream_unreachable`, {
 		timeout: 20_000,
 	}, async (t) => {
-		const server = createTcpServer((socket) => {
-			socket.on('error', () => undefined);
-			t.after(() => socket.destroy());
-		});
-		const address = `${scheme}://127.0.0.1:${await listenOn(t, server)}`;
+		const { address } = await silentUpstream(t, scheme);
 		const { port, hub } = await stack(t, [address], { agent: { connectTimeout: 300 } });
 		const began = performance.now();
 		assertError(await ask(port), 502, 'upstream_unreachable');
@@ -213,11 +218,7 @@ for (const scheme of ['h2c', 'https'] as const) {
 	test(`an app that leaves while its ${scheme} upstream is still being connected to frees the slot at once`, {
 		timeout: 20_000,
 	}, async (t) => {
-		const server = createTcpServer((socket) => {
-			socket.on('error', () => undefined);
-			t.after(() => socket.destroy());
-		});
-		const address = `${scheme}://127.0.0.1:${await listenOn(t, server)}`;
+		const { server, address } = await silentUpstream(t, scheme);
 		const { port, hub } = await stack(t, [address], { agent: { connectTimeout: 60_000 } });
 		const client = await RawClient.open(t, port);
 		const connected = once(server, 'connection');
