@@ -60,7 +60,7 @@ test('no secret is in any byte that the processes print or serve', async (t) => 
 	await site.operate();
 	await site.mistakes();
 	await site.end();
-	const { captured, secrets, atUpstream } = site;
+	const { captured, secrets, places } = site;
 
 	// What was searched is what it should be.
 	for (const word of ['"request"', '"agent connected"', '"agent refused"', '"level":"debug"', 'upstream_unreachable']) {
@@ -85,15 +85,15 @@ test('no secret is in any byte that the processes print or serve', async (t) => 
 	}
 	assert.ok(captured.of('upstream').includes('GET /ok?'), 'the upstream was asked');
 
-	const allowed = new Set(
-		Object.keys(secrets).flatMap((name) => (atUpstream.has(name) ? [`${name} in upstream`] : [])),
-	);
+	assert.ok(captured.of('collector').includes('/v1/traces'), 'spans were exported');
+
+	const allowed = new Set(Object.entries(places).map(([name, place]) => `${name} in ${place}`));
 	const found = captured.find(secrets);
 	assert.deepEqual(
 		found.filter((place) => !allowed.has(place.replace(/, as .*$/, ''))),
 		[],
 	);
-	// The search works here too: what may be at the upstream is there.
+	// The search works here too: what has to be somewhere is there.
 	for (const place of allowed)
 		assert.ok(
 			found.some((one) => one.startsWith(place)),
@@ -104,8 +104,16 @@ test('no secret is in any byte that the processes print or serve', async (t) => 
 class Site {
 	readonly captured = new Captured();
 	readonly secrets: Record<string, string>;
-	/** Those that an upstream is sent on purpose. */
-	readonly atUpstream = new Set(['upstreamPassword', 'upstreamToken', 'query', 'cookie', 'body', 'credentials']);
+	/** Where secrets have to go. */
+	readonly places: Readonly<Record<string, string>> = {
+		upstreamPassword: 'upstream',
+		upstreamToken: 'upstream',
+		query: 'upstream',
+		cookie: 'upstream',
+		body: 'upstream',
+		credentials: 'upstream',
+		collectorKey: 'collector',
+	};
 	readonly #dir: string;
 	readonly #t: TestContext;
 	#hub!: CliProcess;
@@ -146,6 +154,7 @@ class Site {
 			answer: newSecret(''),
 			credentials: newSecret(ODD),
 			mistaken: newSecret(ODD),
+			collectorKey: newSecret(''),
 			tlsKey: keyLine,
 		};
 	}
@@ -190,13 +199,21 @@ class Site {
 log: {level: trace}
 `,
 		);
-		const env = { SLIME_HUB_APP_PASSWORD: secrets.appPassword ?? '' };
+		const collector = await this.#service('collector', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+		const spans = {
+			OTEL_EXPORTER_OTLP_ENDPOINT: `http://${collector}`,
+			OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+			OTEL_EXPORTER_OTLP_HEADERS: `api-key=${secrets.collectorKey}`,
+		};
+		const env = { SLIME_HUB_APP_PASSWORD: secrets.appPassword ?? '', ...spans };
 		this.#hub = this.#start('hub', ['hub', 'run', '--config', this.#hubFile], { env });
 		const [line] = await this.#hub.output(/^\{.*"the hub listens".*\}$/m);
 		({ port: this.#port, adminPort: this.#admin } = JSON.parse(line));
 
-		const ok = await this.#upstream('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-		const cut = await this.#upstream('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf', (socket) => socket.destroy());
+		const ok = await this.#service('upstream', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+		const cut = await this.#service('upstream', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf', (socket) =>
+			socket.destroy(),
+		);
 		const hub = `https://proxy:${encodeURIComponent(secrets.hubPassword ?? '')}@127.0.0.1:${this.#port}`;
 		const userinfo = (password: string | undefined) => `svc:${encodeURIComponent(password ?? '')}@`;
 		const agentFile = await this.#file(
@@ -215,7 +232,7 @@ agents:
 log: {level: trace}
 `,
 		);
-		this.#agents = this.#start('agents', ['agent', 'run', '--config', agentFile]);
+		this.#agents = this.#start('agents', ['agent', 'run', '--config', agentFile], { env: spans });
 		const stranger = ['agent', 'run', '--hub', hub, '--upstream', ok, '--ca', files.ca, '--agentID', 'stranger'];
 		await this.#listed(this.#hub, this.#agents);
 		const refused = this.#start('stranger', stranger, { env: { SLIME_AGENT_TOKEN: secrets.strangersToken ?? '' } });
@@ -256,10 +273,10 @@ log: {level: trace}
 	}
 
 	/** A service whose every byte is kept, which answers each request with the same. */
-	#upstream(bytes: string, then?: (socket: Socket) => void): Promise<string> {
+	#service(name: string, bytes: string, then?: (socket: Socket) => void): Promise<string> {
 		return rawUpstream(this.#t, (socket) => {
 			socket.on('data', (chunk) => {
-				this.captured.add('upstream', chunk.toString('latin1'));
+				this.captured.add(name, chunk.toString('latin1'));
 				if (chunk.includes('\r\n\r\n')) socket.write(bytes, () => then?.(socket));
 			});
 		});
