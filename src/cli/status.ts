@@ -66,6 +66,7 @@ const AGENT_COLUMNS = [
 	'USED',
 	'UP',
 	'RTT',
+	'LABELS',
 	'UPSTREAM',
 ];
 
@@ -83,11 +84,13 @@ export function hubRow({ version, uptime, draining, agents, slots, queue }: HubS
 }
 
 function agentRow(agent: AgentStatus): string[] {
-	const { id, token, tokenId, address, version, state, workers, age, rtt, upstream } = agent;
+	const { id, token, tokenId, address, version, state, workers, age, rtt, labels = {}, upstream } = agent;
 	const [total, used] = [String(workers.total), String(workers.used)];
 	const roundTrip = rtt === null ? '-' : `${rtt < 10 ? rtt.toFixed(1) : Math.round(rtt)}ms`;
 	const well = 'message' in upstream ? `${upstream.state}: ${upstream.message}` : upstream.state;
-	return [id, token, tokenId, address, version ?? '-', state, total, used, shortTime(age), roundTrip, well];
+	const shown = Object.entries(labels).map(([name, value]) => `${name}=${value}`);
+	const own = shown.join(',') || '-';
+	return [id, token, tokenId, address, version ?? '-', state, total, used, shortTime(age), roundTrip, own, well];
 }
 
 /** The two largest units: 45s, 12m5s, 3h2m, 4d3h. */
@@ -130,5 +133,6 @@ function isAgent(agent: unknown): agent is AgentStatus {
 	texts.push(field(upstream, 'state'), field(upstream, 'message') ?? '');
 	const numbers = [field(agent, 'age'), field(workers, 'total'), field(workers, 'used'), field(agent, 'rtt') ?? 0];
 	const version = field(agent, 'version') ?? '';
+	texts.push(...Object.values(field(agent, 'labels') ?? {}));
 	return [...texts, version].every((value) => typeof value === 'string') && numbers.every((n) => typeof n === 'number');
 }

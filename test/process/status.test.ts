@@ -8,7 +8,8 @@ import { ask, closedPort, eventually, listenOn, stack, token, upstream } from '.
 test('the status is two tables, and JSON when that is asked for', async (t) => {
 	const service = await upstream(t, (_req, res) => res.end());
 	const { hub, join } = await stack(t, [], { hub: { adminPort: 0 } });
-	await join(service.address, { agentID: 'gpu-7', numWorker: 3, token: await token({ name: 'berlin' }) });
+	const labels = { gpu: 'A100', site: 'attic' };
+	await join(service.address, { agentID: 'gpu-7', numWorker: 3, token: await token({ name: 'berlin' }), labels });
 	const status = ['status', '--adminPort', `${hub.adminPort}`];
 	const { code, stdout, stderr } = await runCli(status);
 	assert.equal(code, 0, stderr);
@@ -27,12 +28,14 @@ test('the status is two tables, and JSON when that is asked for', async (t) => {
 		'USED',
 		'UP',
 		'RTT',
+		'LABELS',
 		'UPSTREAM',
 	];
 	assert.deepEqual(agentHead, columns);
 	assert.deepEqual(agent?.slice(0, 2), ['gpu-7', 'berlin']);
 	assert.deepEqual(agent?.slice(5, 8), ['ready', '3', '0']);
 	assert.match(agent?.[9] ?? '', /^(?:\d+(?:\.\d)?ms|-)$/);
+	assert.equal(agent?.[10], 'gpu=A100,site=attic');
 	assert.deepEqual(rest, [['']]);
 
 	const json = JSON.parse((await runCli([...status, '--json'])).stdout);
