@@ -7,9 +7,14 @@ import { seeded } from '../helpers/seeded.ts';
 import { eventually, stack, token, upstream } from '../helpers/stack.ts';
 
 const WORKERS = 3;
+/** Requests that have to be served whole among those that are aborted or refused. */
+const ENOUGH = 100;
 
 for (const body of [false, true]) {
-	test(`never more than numWorker under overload with aborts and reconnects, ${body ? 'streamed bodies' : 'no bodies'}`, async (t) => {
+	// A hub that serves nobody never has enough, and the test ends by its limit.
+	test(`never more than numWorker under overload with aborts and reconnects, ${body ? 'streamed bodies' : 'no bodies'}`, {
+		timeout: 60_000,
+	}, async (t) => {
 		const below = seeded(body ? 7 : 11);
 		const random = () => below(1000) / 1000;
 		const service = await upstream(t, async (req, res) => {
@@ -26,7 +31,7 @@ for (const body of [false, true]) {
 		const until = performance.now() + 4000;
 		const outcomes = { whole: 0, refused: 0, cut: 0 };
 		const app = async () => {
-			while (performance.now() < until) {
+			while (performance.now() < until || outcomes.whole <= ENOUGH) {
 				const headers = { 'slime-block': '1', 'slime-queue-timeout': '1' };
 				const req = request({ host: '127.0.0.1', port, method: body ? 'POST' : 'GET', headers, agent: false });
 				req.on('error', () => undefined);
@@ -62,6 +67,6 @@ for (const body of [false, true]) {
 		await Promise.all(apps);
 		await eventually('all slots are free', () => hub.leased === 0 && hub.waiting === 0 && service.active === 0);
 		assert.equal(service.peak, WORKERS, JSON.stringify(outcomes));
-		assert.ok(outcomes.whole > 100, JSON.stringify(outcomes));
+		t.diagnostic(JSON.stringify(outcomes));
 	});
 }
