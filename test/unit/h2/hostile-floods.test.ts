@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { STRANGERS_OVERHEAD, STRANGERS_RESETS } from '../../../src/h2/limits.ts';
 import { ErrorCode, Flag, FrameType } from '../../../src/h2/protocol.ts';
 import {
 	type Connection,
@@ -98,6 +99,31 @@ describe('resets', () => {
 		}
 		await peer.settle();
 		assert.equal(session.closed, false);
+	});
+
+	it('of three in ten requests, as a gateway of impatient clients makes them, are borne of strangers', async () => {
+		let served = 0;
+		const { peer, session } = connect('server', {
+			options: { resetBudget: STRANGERS_RESETS, overheadBudget: STRANGERS_OVERHEAD },
+			handler: {
+				stream(stream, fields) {
+					served++;
+					if (fields.includes('/answer')) stream.respond(OK, true);
+					return new Recorder();
+				},
+			},
+		});
+		const answered = [...POST.slice(0, -1), '/answer'];
+		// Seconds of 1,000 requests each, the cancels first; what the budgets gain by time does not come to much here.
+		for (let second = 0, id = 1; second < 20; second++) {
+			peer.send(burst(peer, id, 300, cancel));
+			id += 600;
+			peer.send(...Array.from({ length: 700 }, (_, i) => peer.headers(id + 2 * i, answered, true)));
+			id += 1400;
+			await peer.settle();
+		}
+		assert.equal(session.closed, false);
+		assert.equal(served, 20_000);
 	});
 
 	it('of requests whose response has begun cost nothing', async () => {
