@@ -185,7 +185,7 @@ export class Http1App implements AppRequest {
 		const res = this.#res;
 		const unread = !this.bodiless && !this.#req.complete;
 		const end = this.#chunked ? lastChunk(trailers) : '';
-		if (unread && this.version === '1.1' && !res.shouldKeepAlive && !this.#hasNoBody(res.statusCode)) {
+		if (unread && !res.shouldKeepAlive && !this.#hasNoBody(res.statusCode)) {
 			// Node would close the connection at the end, under an app that is still sending.
 			if (last !== null) this.#write(last);
 			res.write(end, 'latin1');

@@ -5,10 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { assertBuilt, MAIN } from './built.ts';
 import { Captured, secretsGiven } from './secret-search.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const LOADER = import.meta.resolve('tsx');
 /** Generous: it tells a program that hangs from a slow machine. */
 const LIMIT_MS = 30_000;
@@ -75,16 +74,21 @@ export function startForTest(context: TestContext, args: readonly string[], opti
 
 /** Starts `slime …`, to be signalled through `child`. */
 export function startCli(args: readonly string[], options?: CliOptions): CliProcess {
-	return startNode([MAIN, ...args], options);
+	assertBuilt();
+	return start([MAIN, ...args], options);
 }
 
 /** Starts node with TypeScript, for scripts that use parts of the command line. */
-export function startNode(args: readonly string[], options: CliOptions = {}): CliProcess {
+export function startNode(args: readonly string[], options?: CliOptions): CliProcess {
+	return start(['--import', LOADER, ...args], options);
+}
+
+function start(args: readonly string[], options: CliOptions = {}): CliProcess {
 	const { env = {}, cwd, home = tmpdir(), limit = LIMIT_MS, ipc = false, shell, stdin = false, passed = [] } = options;
 	const inherited = Object.entries(process.env).filter(
 		([name]) => !/^(SLIME_|NODE_|XDG_|STATE_|LISTEN_|NOTIFY_|WATCHDOG_)/.test(name),
 	);
-	const program = [process.execPath, '--import', LOADER, ...args];
+	const program = [process.execPath, ...args];
 	const [command = '', ...rest] = shell === undefined ? program : ['/bin/sh', '-c', shell, ...program];
 	const child = spawn(command, rest, {
 		cwd,

@@ -1,4 +1,4 @@
-/** A shell as a reader of the documentation has it, in which `slime` is the program from source. */
+/** A shell as a reader of the documentation has it, in which `slime` is the program as it was built. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,11 +7,8 @@ import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { assertBuilt, MAIN } from './built.ts';
 import { eventually } from './stack.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const LOADER = import.meta.resolve('tsx');
 
 /** Whether a server could listen there. */
 export async function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
@@ -38,8 +35,9 @@ export async function shell(t: TestContext): Promise<{ dir: string; shell: Shell
 	const dir = await mkdtemp(join(tmpdir(), 'slime-shell-'));
 	t.after(() => rm(dir, { recursive: true, force: true }));
 	await mkdir(join(dir, 'bin'));
+	assertBuilt();
 	const command = join(dir, 'bin', 'slime');
-	await writeFile(command, `#!/bin/sh\nexec '${process.execPath}' --import '${LOADER}' '${MAIN}' "$@"\n`);
+	await writeFile(command, `#!/bin/sh\nexec '${process.execPath}' '${MAIN}' "$@"\n`);
 	await chmod(command, 0o755);
 	const inherited = Object.entries(process.env).filter(([name]) => !/^(SLIME_|NODE_|XDG_|STATE_)/.test(name));
 	const env = { ...Object.fromEntries(inherited), HOME: dir, PATH: `${join(dir, 'bin')}:${process.env.PATH}` };

@@ -3,11 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { assertBuilt, MAIN } from './built.ts';
 import { eventually } from './stack.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
-const LOADER = import.meta.resolve('tsx');
 
 export interface Terminal {
 	readonly child: ChildProcess;
@@ -24,7 +21,8 @@ export interface Terminal {
 
 /** Starts `slime …` on a terminal of this size. */
 export function onTerminal(context: TestContext, args: readonly string[], columns = 160, rows = 24): Terminal {
-	const quoted = [process.execPath, '--import', LOADER, MAIN, ...args].map((word) => `'${word}'`).join(' ');
+	assertBuilt();
+	const quoted = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ');
 	const command = `stty cols ${columns} rows ${rows}; exec ${quoted}`;
 	const child = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
 		env: { PATH: process.env.PATH, HOME: tmpdir(), TERM: 'xterm', SHELL: '/bin/sh' },

@@ -50,25 +50,28 @@ for (const framing of ['Content-Length', 'chunked'] as const) {
 	});
 }
 
-for (const [framing, fields, body] of [
-	['Content-Length', 'Content-Length: 9', 'too large'],
-	['chunked', 'Transfer-Encoding: chunked', '9\r\ntoo large\r\n0\r\n\r\n'],
+for (const [framing, fields, body, version] of [
+	['Content-Length', 'Content-Length: 9', 'too large', '1.1'],
+	['chunked', 'Transfer-Encoding: chunked', '9\r\ntoo large\r\n0\r\n\r\n', '1.1'],
+	['Content-Length', 'Content-Length: 9', 'too large', '1.0'],
+	['until the end', 'Transfer-Encoding: chunked', '9\r\ntoo large\r\n0\r\n\r\n', '1.0'],
 ] as const) {
-	test(`an app that asks for Connection: close reads an early answer (${framing}) though it still sends`, async (t) => {
+	test(`an app whose connection is to close (HTTP/${version}) reads an early answer (${framing}) though it still sends`, async (t) => {
+		const seen = version === '1.0' ? 'too large' : body;
 		const address = await rawUpstream(t, answering(`HTTP/1.1 413 Too Large\r\n${fields}\r\n\r\n${body}`));
 		const { port, hub } = await stack(t, [address]);
 		const client = await RawClient.open(t, port, true);
 		const closed = once(client.socket, 'close');
 		const size = MiB;
-		client.send(`POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${size}\r\n\r\n`);
-		await client.sees(body);
+		client.send(`POST / HTTP/${version}\r\nHost: a\r\nConnection: close\r\nContent-Length: ${size}\r\n\r\n`);
+		await client.sees(seen);
 		await eventually('the slot is free', () => hub.leased === 0);
 		// Bytes at a connection that is closed are a reset, and on some systems the answer is lost with it.
 		for (let sent = 0; sent < size; sent += size / 16) {
 			client.send('x'.repeat(size / 16));
 			await new Promise((resolve) => setImmediate(resolve));
 		}
-		assert.ok((await client.all()).endsWith(body));
+		assert.ok((await client.all()).endsWith(seen));
 		client.socket.end();
 		const [broken] = await closed;
 		assert.equal(broken, false);

@@ -9,6 +9,8 @@ import { eventually } from '../helpers/stack.ts';
 
 /** Bytes of a response in the matrix: many frames, and still quick. */
 const LENGTH = 300_000;
+/** Requests that have to come through whole beside those that are cut. */
+const ENOUGH = 50;
 
 for (const how of ['fin', 'reset'] as const) {
 	test(`tunnels cut by ${how.toUpperCase()} at random bytes under a mixed load: all invariants hold`, async (context) => {
@@ -17,7 +19,12 @@ for (const how of ['fin', 'reset'] as const) {
 			upstreams: ['http/1.1', 'h2c', 'http/1.1'],
 		});
 		let cuts = 0;
-		const driven = drive({ apps, width: 24, next: () => anyPlan(below), goesOn: () => cuts < 9 });
+		const driven = drive({
+			apps,
+			width: 24,
+			next: () => anyPlan(below),
+			goesOn: () => cuts < 9 || (ledger.outcomes.whole ?? 0) <= ENOUGH,
+		});
 		while (cuts < 9) {
 			const site = sites[cuts % sites.length];
 			assert.ok(site);
@@ -33,8 +40,7 @@ for (const how of ['fin', 'reset'] as const) {
 		}
 		await driven;
 		await settle();
-		const { whole = 0, cut = 0, agent_lost = 0 } = ledger.outcomes;
-		assert.ok(whole > 50, `only ${whole} whole`);
+		const { cut = 0, agent_lost = 0 } = ledger.outcomes;
 		assert.ok(cut + agent_lost > 0, 'no cut hit anything');
 		apps.close();
 		for (const { agent, proxy } of sites) {
