@@ -44,11 +44,18 @@ export const DISAGREEMENTS: readonly Disagreement[] = [
 		when: onStream(FrameType.HEADERS, ['half-closed']),
 	},
 	{
-		what: 'DATA and HEADERS on a stream that the peer itself has reset are answered, where Node passes them over',
+		what: 'DATA on a stream that the peer itself has reset is answered, where Node passes it over',
 		rfc: 'section 5.1, closed: "MUST treat that as a stream error of type STREAM_CLOSED" after RST_STREAM was received',
 		node: 'accepts',
 		engine: 'ends the stream',
-		when: (it) => (it.type === FrameType.DATA || it.type === FrameType.HEADERS) && it.state === 'closed by the peer',
+		when: (it) => it.type === FrameType.DATA && it.state === 'closed by the peer',
+	},
+	{
+		what: 'HEADERS on a stream that the peer itself has reset end the connection, where Node passes them over',
+		rfc: 'section 5.1, closed, as above; section 5.4: "MAY choose to treat a stream error as a connection error"',
+		node: 'accepts',
+		engine: 'ends the connection',
+		when: (it) => it.type === FrameType.HEADERS && it.state === 'closed by the peer',
 	},
 	{
 		what: 'padding that is longer than its frame is an error on closed streams too',
