@@ -11,7 +11,7 @@ const AHEAD_BYTES = 64 * 1024;
 
 /** First in, first out, without moving what is in it. */
 class Line {
-	#streams: Stream[] = [];
+	#streams: (Stream | undefined)[] = [];
 	#first = 0;
 
 	get length(): number {
@@ -25,6 +25,8 @@ class Line {
 	shift(): Stream | undefined {
 		const stream = this.#streams[this.#first];
 		if (stream === undefined) return undefined;
+		// A stream that is over is not held until its place is closed up.
+		this.#streams[this.#first] = undefined;
 		this.#first++;
 		if (this.#first === this.#streams.length) this.#streams.length = this.#first = 0;
 		else if (this.#first >= 256) {

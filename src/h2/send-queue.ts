@@ -1,6 +1,8 @@
 /** The body bytes that one stream has yet to send: chunks by reference, cut into frames from the front. */
 import type { FrameWriter } from './frame-writer.ts';
 
+const NOTHING = Buffer.alloc(0);
+
 export class SendQueue {
 	readonly #chunks: Buffer[] = [];
 	/** The first chunk that is not sent, and how much of it is. */
@@ -33,7 +35,9 @@ export class SendQueue {
 		this.#first = this.#offset = this.bytes = 0;
 	}
 
+	/** A place stays behind its chunk until it is cheap to close up, but nothing of what has left is held for so long. */
 	#drop(): void {
+		this.#chunks[this.#first] = NOTHING;
 		this.#offset = 0;
 		this.#first++;
 		if (this.#first === this.#chunks.length) {
