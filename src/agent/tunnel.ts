@@ -9,7 +9,7 @@ import type { Stream, StreamHandler } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
 import { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
-import { bytesPassed } from '../shared/young-generation.ts';
+import { bytesPassed } from '../shared/v8-settings.ts';
 import { isPlainConnect } from '../tunnel/fields.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';

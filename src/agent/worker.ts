@@ -8,7 +8,7 @@ import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { LogGate } from '../shared/log-gate.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Tracing } from '../shared/tracing.ts';
-import { bytesPassed } from '../shared/young-generation.ts';
+import { bytesPassed } from '../shared/v8-settings.ts';
 import { agentError, listSize, tunnelResponse, tunnelSwitched, upstreamRequest } from '../tunnel/fields.ts';
 import { forwardableTrailers } from '../tunnel/trailers.ts';
 import { ContinueWait } from './continue-wait.ts';

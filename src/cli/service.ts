@@ -1,6 +1,6 @@
 /** A hub or an agent as a process: runs until a signal, drains, ends. Does not know which of them it is. */
 import type { Logger } from '../shared/logger.ts';
-import { settleYoungGeneration } from '../shared/young-generation.ts';
+import { settleV8 } from '../shared/v8-settings.ts';
 import { Notifier } from './notify.ts';
 
 export interface Service {
@@ -26,7 +26,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
  * @returns the exit code
  */
 export async function serve(start: (reloading: Reloading) => Promise<Service>, logger: Logger): Promise<number> {
-	settleYoungGeneration();
+	settleV8();
 	let running: Service | undefined;
 	let early = false;
 	const notifier = Notifier.from({ env: process.env, pid: process.pid, logger });

@@ -3,7 +3,7 @@
  * another agent as long as the first may turn out never to have started. Owns when the app is to pause.
  */
 import type { Stream } from '../h2/stream.ts';
-import { bytesPassed } from '../shared/young-generation.ts';
+import { bytesPassed } from '../shared/v8-settings.ts';
 import { forwardableTrailers, hasForbiddenTrailer } from '../tunnel/trailers.ts';
 import type { AppRequest, BodyReader } from './app-request.ts';
 import type { Statistics } from './statistics.ts';

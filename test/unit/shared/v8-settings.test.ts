@@ -7,8 +7,8 @@ const MiB = 1024 * 1024;
 
 /** Runs a program that prints JSON; what it imports is the module under test. */
 function measure(program: string): Record<string, number> {
-	const module = new URL('../../../src/shared/young-generation.ts', import.meta.url).href;
-	const source = `import { bytesPassed, settleYoungGeneration } from ${JSON.stringify(module)};
+	const module = new URL('../../../src/shared/v8-settings.ts', import.meta.url).href;
+	const source = `import { bytesPassed, settleV8 } from ${JSON.stringify(module)};
 		import { getHeapSpaceStatistics } from 'node:v8';
 		const young = () => getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size;
 		${program}`;
@@ -22,7 +22,7 @@ it('the young space has its size at once and keeps it under load', () => {
 	const untouched = measure(`${CHURN} console.log(JSON.stringify({ after: young() }));`);
 	assert.ok((untouched.after ?? 0) > 16 * MiB, 'V8 would let it grow');
 	const settled = measure(
-		`settleYoungGeneration(); const before = young(); ${CHURN} console.log(JSON.stringify({ before, after: young() }));`,
+		`settleV8(); const before = young(); ${CHURN} console.log(JSON.stringify({ before, after: young() }));`,
 	);
 	assert.deepEqual(settled, { before: 16 * MiB, after: 16 * MiB });
 });
@@ -35,7 +35,7 @@ it('buffers in passing are collected before they become a burden', () => {
 			if (i % 16 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers);
 		}
 		console.log(JSON.stringify({ most }));`;
-	const { most } = measure(`settleYoungGeneration(); ${passing}`);
+	const { most } = measure(`settleV8(); ${passing}`);
 	assert.ok((most ?? Number.POSITIVE_INFINITY) < 28 * MiB, `${most} bytes at most`);
 	assert.ok((measure(passing).most ?? 0) > 28 * MiB, 'without it they pile up');
 });
