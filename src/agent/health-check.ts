@@ -6,7 +6,7 @@ import type { UpstreamCall, UpstreamClient, UpstreamExchange, UpstreamSink } fro
 export interface HealthCheckOptions {
 	/** Path and query at the upstream, its prefix not added; without one there are no checks. */
 	readonly path?: string | undefined;
-	/** Milliseconds between a check's end and the next one. */
+	/** Milliseconds between a check's end and the next one, while the upstream is well. */
 	readonly interval: number;
 	/** Milliseconds until the status has to be there. */
 	readonly timeout: number;

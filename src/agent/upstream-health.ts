@@ -25,7 +25,7 @@ export interface UpstreamHealthOptions {
 
 /** Milliseconds between two looks at an upstream that turned out to be up: requests may fail for reasons of their own, again and again. */
 const QUIET = 1000;
-/** Milliseconds between looks at one that is down. */
+/** Milliseconds between looks at one that is down or fails its checks, which is looked at sooner than one that is well. */
 const BACKOFF = { min: 250, max: 5000, stableAfter: 0 };
 
 const STARTING: UpstreamFault = { state: 'down', reason: 'starting', message: 'it has not been seen up yet' };
@@ -146,7 +146,7 @@ export class UpstreamHealth {
 	#checkLater(): void {
 		clearTimeout(this.#checkTimer);
 		const { interval } = this.#options.check;
-		const delay = this.down ? Math.min(interval, this.#backoff.next()) : interval;
+		const delay = this.#fault === null ? interval : Math.min(interval, this.#backoff.next());
 		this.#checkTimer = setTimeout(() => this.#check(), delay);
 	}
 
@@ -175,10 +175,12 @@ export class UpstreamHealth {
 		const { logger } = this.#options;
 		if (fault === null) {
 			logger.info({ seconds: Math.round((performance.now() - this.#downSince) / 1000) }, 'the upstream is up');
-			this.#backoff = new Backoff(BACKOFF);
 			this.#failed = 0;
 		} else {
-			if (before === null) this.#downSince = performance.now();
+			if (before === null) {
+				this.#downSince = performance.now();
+				this.#backoff = new Backoff(BACKOFF);
+			}
 			logger.warn({ reason: fault.reason }, `the upstream is ${fault.state}: ${fault.message}`);
 		}
 		for (const listener of [...this.#listeners]) listener();

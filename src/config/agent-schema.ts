@@ -26,7 +26,9 @@ const healthCheck = z
 		path: urlPath()
 			.optional()
 			.describe('Path that is asked for by GET, as it is; 200 to 399 is well. Without one nothing is asked for.'),
-		interval: duration(LEAST_CHECK).default(10_000).describe('How long between two checks.'),
+		interval: duration(LEAST_CHECK)
+			.default(10_000)
+			.describe('How long between two checks of an upstream that is well.'),
 		timeout: duration(LEAST_CHECK).default(5_000).describe('How long the answer may take.'),
 		unhealthyThreshold: integer(1, 1000).default(3).describe('Failed checks in a row after which it is ill.'),
 		healthyThreshold: integer(1, 1000).default(1).describe('Passed checks in a row after which it is well again.'),

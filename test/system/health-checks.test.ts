@@ -63,6 +63,16 @@ for (const kind of UPSTREAM_KINDS) {
 	);
 }
 
+test('one that fails its health checks is asked again long before a check would be due', LIMIT, async (t) => {
+	const ill = await service(t);
+	ill.health.status = 503;
+	const healthCheck = { ...CHECK, interval: 3_600_000, unhealthyThreshold: 1 };
+	const scene = await stack(t, [ill.address], { agent: { healthCheck } });
+	await knows(scene, 'failing');
+	ill.health.status = 200;
+	await knows(scene, 'up');
+});
+
 test('one that fails its health checks is used all the same while there is nobody else', LIMIT, async (t) => {
 	const ill = await service(t);
 	ill.health.status = 500;
