@@ -6,7 +6,7 @@
 import { TURN_BYTES } from './scheduler.ts';
 
 /** Bytes that may be under way on any link. */
-const LEAST = 4 * TURN_BYTES;
+const LEAST = 2 * TURN_BYTES;
 /** As many times what the link holds may be under way, because its rate may rise. */
 const ROUND_TRIPS = 2;
 /** Milliseconds for which large bodies are held to it after a small one. */

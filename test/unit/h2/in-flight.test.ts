@@ -10,7 +10,7 @@ import { OK } from '../../helpers/h2-peer.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const LEAST = 256 * KiB;
+const LEAST = 128 * KiB;
 const BULK = 1;
 const TOKENS = 3;
 
