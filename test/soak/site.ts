@@ -1,38 +1,65 @@
-/** One place of a soak: an agent with its upstream, behind a proxy, that all kinds of misfortune befall. */
-import { createServer, type Socket } from 'node:net';
+/** One place of a soak: whoever runs there, before upstreams of its own and behind a proxy, and all the misfortune that befalls it. */
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Agent, createAgent, type Logger } from '../../src/index.ts';
-import { cutSocket } from '../../src/shared/cut-socket.ts';
-import { FaultProxy, type Line, type Way } from '../helpers/fault-proxy.ts';
-import { bytesOf, type Ledger } from '../helpers/ledger.ts';
-import { eventually, listenOn } from '../helpers/stack.ts';
+import { DescriptorLimit } from '../helpers/descriptor-limit.ts';
+import { FaultProxy } from '../helpers/fault-proxy.ts';
+import { eventually } from '../helpers/stack.ts';
+import { Fight } from './fight.ts';
+import { lineMisfortunes, type Misfortune } from './line-misfortunes.ts';
+import type { OwnProcess, Runner } from './runner.ts';
+import type { Turns } from './turns.ts';
 
-export interface SiteOptions {
-	readonly port: number;
-	readonly token: string;
-	readonly id: string;
-	readonly upstream: string;
-	/** Leads to this machine, mostly. */
-	readonly hubName: string;
-	readonly numWorker: number;
-	/** Requests at the upstream. */
-	readonly active: () => number;
-	readonly heartbeat: { readonly interval: number; readonly timeout: number };
-	readonly below: (below: number) => number;
-	readonly logger: Logger;
+/** Percent of what is open. */
+export const LEAST_DESCRIPTORS = 50;
+
+/** An upstream, and how many requests are at it. */
+export interface Service {
+	readonly address: string;
+	readonly active: number;
 }
 
-const LINES: readonly Line[] = [{ delay: 20, jitter: 20 }, { rate: 1_000_000 }, { singleBytes: true }, {}];
+export interface SiteOptions {
+	/** Of the hub. */
+	readonly port: number;
+	/** No two runners have the same at a time, for each counts its workers for itself. Where there is one, nobody else comes. */
+	readonly services: readonly Service[];
+	/** @param hub behind the proxy, by its address */
+	readonly start: (hub: string, upstream: string) => Promise<Runner>;
+	/** Whoever starts a process needs descriptors. */
+	readonly spawning: Turns;
+	readonly below: (below: number) => number;
+}
+
+interface Running {
+	readonly runner: Runner;
+	readonly service: Service;
+}
 
 export class Site {
 	readonly proxy: FaultProxy;
 	readonly #options: SiteOptions;
-	#agents: Agent[] = [];
+	readonly #misfortunes: readonly Misfortune[];
+	#running: Running[] = [];
 
 	private constructor(proxy: FaultProxy, options: SiteOptions) {
 		this.proxy = proxy;
 		this.#options = options;
+		const replaced: readonly Misfortune[] = [
+			async () => {
+				await this.#replace((runner) => runner.drain());
+				return 'drained';
+			},
+			async () => {
+				await this.#replace((runner) => runner.close());
+				return 'ended';
+			},
+		];
+		this.#misfortunes = [
+			...lineMisfortunes(proxy, options.below),
+			...replaced,
+			...(options.services.length > 1 ? [() => this.#fight()] : []),
+		];
 	}
 
 	static async open(context: TestContext, options: SiteOptions): Promise<Site> {
@@ -43,122 +70,123 @@ export class Site {
 	}
 
 	get connected(): boolean {
-		return this.#agents.some((agent) => agent.connected > 0);
+		return this.#running.some(({ runner }) => runner.connected);
 	}
 
 	/** One misfortune, to its end. @returns its name */
-	async suffer(): Promise<string> {
-		const { below } = this.#options;
-		const { proxy } = this;
-		const how = below(2) === 0 ? 'fin' : 'reset';
-		const way: Way = below(2) === 0 ? 'toHub' : 'toAgent';
-		switch (below(8)) {
-			case 0:
-				proxy.cut(how);
-				return `cut by ${how}`;
-			case 1:
-				proxy.cutAfter(way, 1 + below(100_000), how);
-				return `cut by ${how} at a byte`;
-			case 2:
-				proxy.freeze(below(2) === 0 ? 'both' : way);
-				await sleep(below(2500));
-				proxy.thaw();
-				return 'frozen';
-			case 3:
-				// An agent that is told comes back, and takes the place of its own tunnel.
-				proxy.halfOpen(below(2) === 0 ? 'hub' : 'agent');
-				return 'half open';
-			case 4:
-				proxy.line = LINES[below(LINES.length)] as Line;
-				await sleep(below(2000));
-				proxy.line = {};
-				return 'another line';
-			case 5:
-				proxy.newcomers = below(2) === 0 ? 'reset' : 'silence';
-				proxy.cut(how);
-				await sleep(below(1000));
-				proxy.newcomers = 'pass';
-				return 'unreachable';
-			case 6:
-				return this.#replace('drained', (agent) => agent.drain());
-			default:
-				return this.#replace('ended', (agent) => agent.close());
-		}
+	suffer(): Promise<string> {
+		const { own } = this.#runner;
+		const all = [...this.#misfortunes, ...(own === undefined ? [] : this.#ofProcess(own))];
+		const one = all[this.#options.below(all.length)];
+		assert.ok(one);
+		return one();
 	}
 
-	/** As it was at the start: agents that back off after many losses start over. */
+	/** As it was at the start: agents that back off after many losses start over. A process has to come back from a stop as well. */
 	async recover(): Promise<void> {
 		this.proxy.thaw();
 		this.proxy.line = {};
 		this.proxy.newcomers = 'pass';
-		await this.#replace('', (agent) => agent.drain());
+		await this.#replace((runner) => runner.drain());
+		if (this.#runner.own === undefined) return;
+		await this.#connected(this.#runner);
+		await this.#stopped(this.#runner.own);
+	}
+
+	/** How often the log of whoever runs there said so. */
+	said(sentence: string): number {
+		return this.#running.reduce((sum, { runner }) => sum + runner.said(sentence), 0);
 	}
 
 	async close(): Promise<void> {
-		await Promise.all(this.#agents.map((agent) => agent.close()));
+		const running = this.#running;
+		this.#running = [];
 		this.proxy.close();
+		// A runner that ended by itself has failed the soak by then.
+		await Promise.allSettled(running.map(({ runner }) => runner.close()));
 	}
 
-	async #replace(what: string, end: (agent: Agent) => Promise<void>): Promise<string> {
-		const before = this.#agents;
-		this.#agents = [];
-		await Promise.all(before.map(end));
-		// What counts the workers ends with the process; nobody starts the next one within the same millisecond.
-		await eventually('the upstream is idle', () => this.#options.active() === 0);
+	/** Whoever is there, between misfortunes. */
+	get #runner(): Runner {
+		const [running] = this.#running;
+		assert.ok(running);
+		return running.runner;
+	}
+
+	#ofProcess(own: OwnProcess): readonly Misfortune[] {
+		const { below, spawning } = this.#options;
+		return [
+			async () => {
+				await this.#stopped(own);
+				return 'stopped';
+			},
+			async () => {
+				own.stop();
+				await sleep(below(2000));
+				await this.#replace((runner) => runner.close());
+				return 'stopped and killed';
+			},
+			async () => {
+				const limit = await spawning.take(() => DescriptorLimit.of(own.pid));
+				await limit.lower(LEAST_DESCRIPTORS + below(100 - LEAST_DESCRIPTORS));
+				await sleep(below(2000));
+				await limit.putBack();
+				return 'an agent without descriptors';
+			},
+		];
+	}
+
+	async #stopped(own: OwnProcess): Promise<void> {
+		own.stop();
+		await sleep(this.#options.below(3000));
+		own.goOn();
+	}
+
+	/** A second one comes with the identity of the first. One of them is left. */
+	async #fight(): Promise<string> {
+		const { below } = this.#options;
+		// Its tries are still quick.
+		await this.#replace((runner) => runner.drain());
+		const older = this.#runner;
+		await this.#connected(older);
+		const stopped = older.own !== undefined && below(2) === 0;
+		if (stopped) older.own?.stop();
+		const newer = await this.#start();
+		const fight = new Fight(older, newer);
+		if (stopped) {
+			await sleep(below(2000));
+			older.own?.goOn();
+		}
+		const { winner, loser } = await fight.decided();
+		await sleep(below(2000));
+		fight.assertNoTurns();
+		// A loser that is left comes back when it asks again.
+		const ends = below(4) === 0 ? winner : loser;
+		await (below(2) === 0 ? ends.drain() : ends.close());
+		this.#running = this.#running.filter(({ runner }) => runner !== ends);
+		if (ends === loser) await this.#connected(winner);
+		return `two with one identity${stopped ? ', one of them stopped' : ''}`;
+	}
+
+	async #connected(runner: Runner): Promise<void> {
+		await eventually('it is connected', () => runner.connected);
+	}
+
+	async #replace(end: (runner: Runner) => Promise<void>): Promise<void> {
+		await end(this.#runner);
+		this.#running = [];
 		await this.#start();
-		return what;
 	}
 
-	async #start(): Promise<void> {
-		const { token, id, upstream, hubName, numWorker, heartbeat, logger } = this.#options;
-		this.#agents.push(
-			await createAgent({
-				token,
-				hubs: [this.proxy.url.replace('127.0.0.1', hubName)],
-				upstreams: [upstream],
-				agentID: id,
-				numWorker,
-				heartbeat,
-				drainTimeout: 3000,
-				connectTimeout: 1000,
-				reportHardware: false,
-				logger,
-			}),
-		);
+	async #start(): Promise<Runner> {
+		const { services, start, below } = this.#options;
+		const free = services.filter((one) => this.#running.every(({ service }) => service !== one));
+		const service = free[below(free.length)];
+		assert.ok(service);
+		// What counts the workers ends with the process; nobody starts the next one within the same millisecond.
+		await eventually('the upstream is idle', () => service.active === 0);
+		const runner = await start(this.proxy.url, service.address);
+		this.#running.push({ runner, service });
+		return runner;
 	}
-}
-
-/** An upstream that never answers as it should: it hangs, closes, resets, talks nonsense, or sends too much of a head. */
-export async function badUpstream(
-	context: TestContext,
-	ledger: Ledger,
-	below: (below: number) => number,
-): Promise<{ address: string; close(): void }> {
-	const answers: ReadonlyArray<(socket: Socket, id: number) => void> = [
-		(socket) => setTimeout(() => socket.destroy(), below(500)),
-		(socket) => socket.end(),
-		(socket) => cutSocket(socket),
-		(socket) => socket.write('SSH-2.0-OpenSSH\r\n\r\n'),
-		(socket) => socket.write(`HTTP/1.1 200 OK\r\nX: ${'y'.repeat(300 * 1024)}\r\n\r\n`),
-		(socket, id) => {
-			socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n');
-			socket.end(bytesOf(id, 0, 1));
-		},
-	];
-	const server = createServer((socket) => {
-		// How it ends is of no interest.
-		socket.on('error', () => undefined);
-		let head = '';
-		const read = (chunk: Buffer) => {
-			head += chunk.toString('latin1');
-			if (!head.includes('\r\n\r\n')) return;
-			socket.off('data', read).resume();
-			const id = Number(/[?&]id=(\d+)/.exec(head)?.[1]);
-			ledger.started(id);
-			answers[below(answers.length)]?.(socket, id);
-		};
-		socket.on('data', read);
-	});
-	const port = await listenOn(context, server);
-	return { address: `127.0.0.1:${port}`, close: () => void server.close() };
 }
