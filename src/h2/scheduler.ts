@@ -2,6 +2,7 @@
  * Turns between the streams that have something to send. Those with little go ahead of those in the middle of much, so that a token
  * does not wait for other streams' downloads; among equals it is round and round. Knows no bytes but their number.
  */
+import { Fifo } from './fifo.ts';
 import type { Stream } from './stream.ts';
 
 /** A stream with no more than this to send goes ahead. */
@@ -9,45 +10,11 @@ const LITTLE_BYTES = 16 * 1024;
 /** So much may go ahead until a stream with more gets its turn all the same. */
 const AHEAD_BYTES = 64 * 1024;
 
-/** First in, first out, without moving what is in it. */
-class Line {
-	#streams: (Stream | undefined)[] = [];
-	#first = 0;
-
-	get length(): number {
-		return this.#streams.length - this.#first;
-	}
-
-	push(stream: Stream): void {
-		this.#streams.push(stream);
-	}
-
-	shift(): Stream | undefined {
-		const stream = this.#streams[this.#first];
-		if (stream === undefined) return undefined;
-		// A stream that is over is not held until its place is closed up.
-		this.#streams[this.#first] = undefined;
-		this.#first++;
-		if (this.#first === this.#streams.length) this.#streams.length = this.#first = 0;
-		else if (this.#first >= 256) {
-			this.#streams.splice(0, this.#first);
-			this.#first = 0;
-		}
-		return stream;
-	}
-
-	clear(): void {
-		for (let i = this.#first; i < this.#streams.length; i++) (this.#streams[i] as Stream).scheduled = false;
-		this.#streams = [];
-		this.#first = 0;
-	}
-}
-
 export class Scheduler {
 	/** Without bytes: they only end. */
-	readonly #ending = new Line();
-	readonly #little = new Line();
-	readonly #much = new Line();
+	readonly #ending = new Fifo<Stream>();
+	readonly #little = new Fifo<Stream>();
+	readonly #much = new Fifo<Stream>();
 	/** Bytes that went ahead since the last turn of a stream with more. */
 	#ahead = 0;
 
@@ -82,9 +49,9 @@ export class Scheduler {
 	}
 
 	clear(): void {
-		this.#ending.clear();
-		this.#little.clear();
-		this.#much.clear();
+		for (const line of [this.#ending, this.#little, this.#much]) {
+			while (taken(line.shift()) !== undefined);
+		}
 	}
 }
 
