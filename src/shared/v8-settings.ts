@@ -37,22 +37,20 @@ export function bytesPassed(bytes: number): void {
 	collect?.();
 }
 
-/** V8 grows the young space by a factor once as much as it holds has survived: so as much survives here, once. */
+/** V8 grows the young space by a factor once as much as it holds has survived: so as much survives here, once, if it is small yet. */
 function growYoungSpace(collectNow: () => void): void {
 	collectNow();
 	const before = youngSpaceBytes();
-	if (before >= YOUNG_SPACE_BYTES) {
-		setFlagsFromString('--semi-space-growth-factor=1');
-		return;
+	if (before < YOUNG_SPACE_BYTES) {
+		setFlagsFromString(`--semi-space-growth-factor=${Math.floor(YOUNG_SPACE_BYTES / before)}`);
+		const survivors: number[][] = [];
+		for (let bytes = 0; bytes < before && youngSpaceBytes() === before; bytes += 1024) {
+			survivors.push(new Array<number>(128).fill(0.5));
+		}
+		collectNow();
+		survivors.length = 0;
 	}
-	setFlagsFromString(`--semi-space-growth-factor=${Math.floor(YOUNG_SPACE_BYTES / before)}`);
-	const survivors: number[][] = [];
-	for (let bytes = 0; bytes < before && youngSpaceBytes() === before; bytes += 1024) {
-		survivors.push(new Array<number>(128).fill(0.5));
-	}
-	collectNow();
 	setFlagsFromString('--semi-space-growth-factor=1');
-	survivors.length = 0;
 }
 
 function youngSpaceBytes(): number {
