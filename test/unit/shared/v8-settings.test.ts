@@ -27,6 +27,20 @@ it('the young space has its size at once and keeps it under load', () => {
 	assert.deepEqual(settled, { before: 16 * MiB, after: 16 * MiB });
 });
 
+it('nothing that loading the program left behind, or settling it, is kept', () => {
+	const { settled, live } = measure(
+		`${CHURN} settleV8(); const settled = process.memoryUsage().heapUsed;
+		const { runInNewContext } = await import('node:vm');
+		const gc = runInNewContext('gc');
+		gc();
+		console.log(JSON.stringify({ settled, live: process.memoryUsage().heapUsed }));`,
+	);
+	assert.ok(
+		settled !== undefined && live !== undefined && settled < live + MiB,
+		`${settled} bytes, of which ${live} live`,
+	);
+});
+
 it('buffers in passing are collected before they become a burden', () => {
 	const passing = `let most = 0;
 		for (let i = 0; i < 4000; i++) {
