@@ -226,10 +226,20 @@ export class FaultProxy {
 		}
 	}
 
+	/** Lets go of what nobody is told about: ends of half-open connections, and connections that were met with silence. */
+	release(): void {
+		for (const { parted, agent, hub } of this.#connections) {
+			if (!parted) continue;
+			agent.destroy();
+			hub.destroy();
+		}
+		for (const socket of this.#silenced) socket.destroy();
+	}
+
 	close(): void {
 		this.#server.close();
 		for (const connection of [...this.#connections]) cut(connection, 'reset');
-		for (const socket of this.#silenced) socket.destroy();
+		this.release();
 	}
 
 	async #listen(): Promise<void> {

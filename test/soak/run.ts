@@ -36,8 +36,8 @@ const WIDTH = 24;
 const HEARTBEAT = { interval: 400, timeout: 400 };
 /** Of the heap, from the second round on: in the first one code is compiled and tables find their size. */
 const GROWTH = 0.25;
-/** Of descriptors and timers, from the second round on: connections to upstreams are kept, more or less of them. */
-const MORE = 16;
+/** Of descriptors and timers, from the second round on: all agents are new, and what they had before is gone or about to go. */
+const MORE = 6;
 const CROWD = 100;
 const DAY = 86_400_000;
 const NAME = 'hub.soak';

@@ -87,6 +87,7 @@ export class Site {
 		this.proxy.thaw();
 		this.proxy.line = {};
 		this.proxy.newcomers = 'pass';
+		this.proxy.release();
 		await this.#replace((runner) => runner.drain());
 		if (this.#runner.own === undefined) return;
 		await this.#connected(this.#runner);
