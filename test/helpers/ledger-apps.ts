@@ -132,20 +132,20 @@ export class Apps {
 			const check = this.#options.ledger.checking(id);
 			let status = 0;
 			let code: string | undefined;
-			let ended = false;
+			let clean = false;
 			req.on('response', (headers) => {
 				status = Number(headers[':status']);
 				code = headers['slime-error'] as string | undefined;
 			});
 			req.on('data', (chunk: Buffer) => code === undefined && check.add(chunk));
 			req.on('end', () => {
-				ended = true;
+				// Node also ends the body of a stream that was reset; only its code tells.
+				clean = req.rstCode === 0;
+				// It waits for ever for the rest of an upload that was answered early, where the hub then lets go of both.
+				if (!req.writableFinished) req.destroy();
 			});
 			req.on('error', () => undefined);
-			req.once('close', () => {
-				// Node also ends the body of a stream that was reset; only its code tells.
-				resolve(status === 0 ? 'unreachable' : { code, check, clean: ended && req.rstCode === 0 });
-			});
+			req.once('close', () => resolve(status === 0 ? 'unreachable' : { code, check, clean }));
 			if (plan.up > 0) req.end(bodyOf(id, plan.up));
 		});
 	}
