@@ -157,7 +157,13 @@ export const slimeEngine: Engine = {
 				stream: (stream, fields) => serve(stream, fields[fields.indexOf(':path') + 1] ?? ''),
 				closed() {},
 			};
-			new Session({ socket, role: 'server', handler, settings: { ...settings, maxConcurrentStreams: 10_000 } });
+			new Session({
+				socket,
+				role: 'server',
+				paced: true,
+				handler,
+				settings: { ...settings, maxConcurrentStreams: 10_000 },
+			});
 		});
 		server.listen(0, '127.0.0.1');
 		await once(server, 'listening');

@@ -77,6 +77,7 @@ export class Tunnel implements SessionHandler {
 			head: options.head,
 			handler: this,
 			processBudget: options.windows,
+			paced: true,
 			neverIndexed: SECRET_FIELDS,
 			settings: {
 				maxConcurrentStreams: this.#announced,

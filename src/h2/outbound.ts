@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FrameWriter } from './frame-writer.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
+import { InFlight } from './in-flight.ts';
 import { BACKLOG, UNREAD_ANSWERS } from './limits.ts';
 import {
 	ConnectionError,
@@ -16,15 +17,14 @@ import {
 	type FieldList,
 	MAX_WINDOW,
 } from './protocol.ts';
-import { Scheduler } from './scheduler.ts';
+import { LITTLE_BYTES, Scheduler, TURN_BYTES } from './scheduler.ts';
 import type { Stream } from './stream.ts';
-
-/** A stream's turn while others wait. Smaller ones cost more and help nobody: what is handed to the socket is bounded anyway. */
-const TURN_BYTES = 64 * 1024;
 
 export interface OutboundOwner {
 	/** Something was thrown while writing, or the peer leaves too much unread. */
 	fail(error: unknown): void;
+	/** Sends a PING behind what was written. @param answered is called with the round trip in milliseconds */
+	ping(answered: (roundTrip: number) => void): void;
 	/** Everything that could be written was. */
 	flushed(): void;
 }
@@ -43,6 +43,7 @@ export class Outbound {
 	readonly #unsentLimit: number;
 	readonly #recyclable: boolean;
 	readonly #scheduler = new Scheduler();
+	readonly #inFlight: InFlight | null;
 	/** What the peer lets all streams together send. */
 	#window = DEFAULT_WINDOW;
 	#scheduled = false;
@@ -58,11 +59,15 @@ export class Outbound {
 	#marked = 0;
 	#stopped = false;
 
-	/** @param unsentLimit most bytes handed to the socket and not yet sent */
-	constructor(socket: Duplex, encoder: HpackEncoder, unsentLimit: number, owner: OutboundOwner) {
+	/**
+	 * @param unsentLimit most bytes handed to the socket and not yet sent
+	 * @param paced whether large bodies are held to what the link takes while small ones pass
+	 */
+	constructor(socket: Duplex, encoder: HpackEncoder, unsentLimit: number, paced: boolean, owner: OutboundOwner) {
 		this.#socket = socket;
 		this.encoder = encoder;
 		this.#unsentLimit = unsentLimit;
+		this.#inFlight = paced ? new InFlight() : null;
 		this.#owner = owner;
 		this.#recyclable = socket instanceof Socket;
 	}
@@ -152,18 +157,27 @@ export class Outbound {
 		for (let stream = scheduler.nextEnding(); stream !== undefined; stream = scheduler.nextEnding()) {
 			if (stream.sendable) stream.transmit(this.frames, 0);
 		}
+		if (scheduler.size === 0) return;
+		const flight = this.#inFlight;
+		const now = flight === null ? 0 : performance.now();
 		let room = this.#unsentLimit - this.#socket.writableLength - this.frames.pending;
 		while (room > 0 && this.#window > 0) {
-			const stream = scheduler.next();
-			if (stream === undefined) return;
+			const stream = flight === null || flight.hasRoom(now) ? scheduler.next() : scheduler.nextLittle();
+			if (stream === undefined) break;
 			if (!stream.sendable) continue;
+			if (flight !== null) {
+				if (stream.queued > LITTLE_BYTES) flight.large(stream.id);
+				else flight.small(stream.id, now);
+			}
 			const frame = scheduler.size > 0 ? Math.min(TURN_BYTES, this.maxFrameSize) : this.maxFrameSize;
 			const sent = stream.transmit(this.frames, Math.min(frame, this.#window, room));
 			this.dataFrames++;
 			this.#window -= sent;
 			room -= sent;
+			flight?.sent(sent);
 			if (stream.sendable) scheduler.add(stream);
 		}
+		if (flight?.mark(now)) this.#owner.ping(this.#answered);
 	}
 
 	#writeOut(): void {
@@ -184,6 +198,13 @@ export class Outbound {
 		if (this.#recyclable && socket.writableLength === 0) this.frames.recycle();
 		else this.frames.abandon();
 	}
+
+	/** A PING behind bodies. */
+	readonly #answered = (roundTrip: number): void => {
+		const now = performance.now();
+		this.#inFlight?.answered(now - roundTrip, now);
+		if (this.#scheduler.size > 0) this.schedule();
+	};
 
 	/** The kernel took a write. */
 	readonly #written = (error?: Error | null): void => {

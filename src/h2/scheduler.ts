@@ -5,8 +5,10 @@
 import { Fifo } from './fifo.ts';
 import type { Stream } from './stream.ts';
 
+/** A stream's turn while others wait. Smaller ones cost more and help nobody: what is handed to the socket is bounded anyway. */
+export const TURN_BYTES = 64 * 1024;
 /** A stream with no more than this to send goes ahead. */
-const LITTLE_BYTES = 16 * 1024;
+export const LITTLE_BYTES = 16 * 1024;
 /** So much may go ahead until a stream with more gets its turn all the same. */
 const AHEAD_BYTES = 64 * 1024;
 
@@ -35,6 +37,11 @@ export class Scheduler {
 	/** A stream that needs no window to end; it is out of its line. */
 	nextEnding(): Stream | undefined {
 		return taken(this.#ending.shift());
+	}
+
+	/** The stream with little to send whose turn it is, if there is one. */
+	nextLittle(): Stream | undefined {
+		return taken(this.#little.shift());
 	}
 
 	/** The stream whose turn it is to send bytes; it is out of its line until added again. */

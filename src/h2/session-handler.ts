@@ -63,6 +63,11 @@ export interface SessionOptions {
 	readonly processBudget?: WindowBudget;
 	/** Most bytes handed to the socket and not yet sent (256 KiB). */
 	readonly unsentLimit?: number;
+	/**
+	 * While small bodies pass, large ones have no more under way than the link takes in a few round trips, as PINGs tell: some hundred a
+	 * second, or thousands on a fast link, so it is for peers that are known to mind none (false).
+	 */
+	readonly paced?: boolean;
 	/** Streams that may end in a reset without a response (RESET_BUDGET, which is for peers that were authenticated). */
 	readonly resetBudget?: Rate;
 	/** Frames that carry no part of a message (OVERHEAD_BUDGET). */

@@ -61,7 +61,7 @@ export class Session implements OutboundOwner {
 		this.#maxStreamWindow = options.maxStreamWindow ?? 32 * MiB;
 		this.#budget = new WindowBudget(options.windowBudget ?? 64 * MiB, options.processBudget);
 		const encoder = new HpackEncoder(options.neverIndexed ? { neverIndexed: options.neverIndexed } : {});
-		this.#outbound = new Outbound(socket, encoder, options.unsentLimit ?? 256 * 1024, this);
+		this.#outbound = new Outbound(socket, encoder, options.unsentLimit ?? 256 * 1024, options.paced ?? false, this);
 		const maxListSize = settings.maxHeaderListSize ?? 64 * 1024;
 		const decoder = new HpackDecoder({ maxListSize, maxFields: options.maxFields ?? 1000 });
 		const maxFrameSize = settings.maxFrameSize ?? DEFAULT_MAX_FRAME_SIZE;

@@ -1,0 +1,108 @@
+/**
+ * How much of large bodies may be under way to the peer while small ones pass: what the link holds, twice over, and not all that windows
+ * and the kernels of both sides have room for, or a token waits behind it. PINGs behind the bytes tell how far they have come, and how
+ * long that takes. Knows neither sockets nor streams' states.
+ */
+import { TURN_BYTES } from './scheduler.ts';
+
+/** Bytes that may be under way on any link. */
+const LEAST = 2 * TURN_BYTES;
+/** As many times what the link holds may be under way, because its rate may rise. */
+const ROUND_TRIPS = 2;
+/** Milliseconds for which large bodies are held to it after a small one. */
+const REMEMBERED = 1000;
+/** Milliseconds until the round trip is measured again with as little as may be under way: what is seen else may have waited. */
+const FRESH = 10_000;
+/** Measurements of the rate, of which the largest counts: in others the peer or its link did something else. */
+const RATES = 16;
+/** PINGs for a limit's worth of bytes, and milliseconds between two of them: a peer has a limit of its own (OVERHEAD_BUDGET). */
+const MARKS = 4;
+const BETWEEN_MARKS = 0.1;
+/** Milliseconds that a round trip takes at the least, as far as a clock can tell. */
+const SHORTEST = 0.01;
+
+/** A PING under way. */
+interface Mark {
+	/** All bytes handed over before it, and those of them that the peer was known to have then. */
+	readonly handed: number;
+	readonly reached: number;
+	readonly at: number;
+}
+
+export class InFlight {
+	/** Bytes of bodies handed over, and how many of them the peer is known to have. */
+	#handed = 0;
+	#reached = 0;
+	/** `#handed` at the last PING, and when that was. */
+	#marked = 0;
+	#markedAt = 0;
+	/** Oldest first. */
+	readonly #marks: Mark[] = [];
+	/** The stream that last had much to send. */
+	#large = 0;
+	#smallAt = Number.NEGATIVE_INFINITY;
+	/** Milliseconds, and when it was measured. */
+	#roundTrip = Number.POSITIVE_INFINITY;
+	#measuredAt = Number.NEGATIVE_INFINITY;
+	/** Bytes a millisecond. */
+	readonly #rates = new Float64Array(RATES);
+	#nextRate = 0;
+
+	/** A stream has much to send. */
+	large(id: number): void {
+		this.#large = id;
+	}
+
+	/** A stream has little to send; the end of much is none. `now` in milliseconds of a clock that never goes back. */
+	small(id: number, now: number): void {
+		if (id === this.#large) return;
+		// What left before is not known; it has come through when the first PING has.
+		if (!this.#holds(now)) this.#reached = this.#marked = this.#handed;
+		this.#smallAt = now;
+	}
+
+	sent(bytes: number): void {
+		this.#handed += bytes;
+	}
+
+	/** Whether more of large bodies may leave. */
+	hasRoom(now: number): boolean {
+		return !this.#holds(now) || this.#handed - this.#reached < this.#limit(now);
+	}
+
+	/** Whether a PING is due behind what was handed over. Then the caller sends one. */
+	mark(now: number): boolean {
+		if (!this.#holds(now) || this.#handed - this.#marked < Math.max(TURN_BYTES, this.#limit(now) / MARKS)) return false;
+		// Only behind one that is under way: who waits for an answer must have asked.
+		if (now - this.#markedAt < BETWEEN_MARKS && this.#marks.length > 0) return false;
+		this.#marked = this.#handed;
+		this.#markedAt = now;
+		this.#marks.push({ handed: this.#handed, reached: this.#reached, at: now });
+		return true;
+	}
+
+	/** The PING was answered that was sent at `sentAt`; those before it never will be. */
+	answered(sentAt: number, now: number): void {
+		let mark: Mark | undefined;
+		while (this.#marks[0] !== undefined && this.#marks[0].at <= sentAt) mark = this.#marks.shift();
+		if (mark === undefined) return;
+		const took = Math.max(SHORTEST, now - mark.at);
+		const underWay = mark.handed - mark.reached;
+		if (took < this.#roundTrip || underWay < LEAST + TURN_BYTES) {
+			this.#roundTrip = took;
+			this.#measuredAt = now;
+		}
+		this.#rates[this.#nextRate] = underWay / took;
+		this.#nextRate = (this.#nextRate + 1) % RATES;
+		if (mark.handed > this.#reached) this.#reached = mark.handed;
+	}
+
+	#holds(now: number): boolean {
+		return now - this.#smallAt <= REMEMBERED;
+	}
+
+	#limit(now: number): number {
+		if (now - this.#measuredAt > FRESH) return LEAST;
+		return Math.max(LEAST, ROUND_TRIPS * Math.max(...this.#rates) * this.#roundTrip);
+	}
+}
