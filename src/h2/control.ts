@@ -9,7 +9,7 @@ import { FRAME_BYTES } from './frame-writer.ts';
 import { EXTENSION_PAYLOAD, TINY_INCREMENT } from './limits.ts';
 import type { Outbound } from './outbound.ts';
 import type { PeerBudget } from './peer-budget.ts';
-import { Pings } from './pings.ts';
+import { type PingAnswered, Pings } from './pings.ts';
 import { LAST_FRAME_TYPE } from './protocol.ts';
 import type { Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
@@ -58,10 +58,12 @@ export class Control implements ConnectionFrames {
 		if (this.announced.want(settings)) this.announce(settings);
 	}
 
-	ping(answered?: (rtt: number) => void): void {
+	/** @returns its number */
+	ping(answered?: PingAnswered): number {
 		const { outbound } = this.#options;
 		outbound.frames.ping(this.pings.send(answered), false);
 		outbound.schedule();
+		return this.pings.last;
 	}
 
 	releasePings(): void {

@@ -6,7 +6,7 @@
 import { TURN_BYTES } from './scheduler.ts';
 
 /** Bytes that may be under way on any link. */
-const LEAST = 2 * TURN_BYTES;
+const LEAST = 4 * TURN_BYTES;
 /** As many times what the link holds may be under way, because its rate may rise. */
 const ROUND_TRIPS = 2;
 /** Milliseconds for which large bodies are held to it after a small one. */
@@ -18,15 +18,13 @@ const RATES = 16;
 /** PINGs for a limit's worth of bytes, and milliseconds between two of them: a peer has a limit of its own (OVERHEAD_BUDGET). */
 const MARKS = 4;
 const BETWEEN_MARKS = 0.1;
-/** Milliseconds that a round trip takes at the least, as far as a clock can tell. */
-const SHORTEST = 0.01;
 
 /** A PING under way. */
 interface Mark {
+	readonly ping: number;
 	/** All bytes handed over before it, and those of them that the peer was known to have then. */
 	readonly handed: number;
 	readonly reached: number;
-	readonly at: number;
 }
 
 export class InFlight {
@@ -70,23 +68,26 @@ export class InFlight {
 		return !this.#holds(now) || this.#handed - this.#reached < this.#limit(now);
 	}
 
-	/** Whether a PING is due behind what was handed over. Then the caller sends one. */
-	mark(now: number): boolean {
+	/** Whether a PING is due behind what was handed over: the caller sends one, and says so. */
+	isDue(now: number): boolean {
 		if (!this.#holds(now) || this.#handed - this.#marked < Math.max(TURN_BYTES, this.#limit(now) / MARKS)) return false;
 		// Only behind one that is under way: who waits for an answer must have asked.
-		if (now - this.#markedAt < BETWEEN_MARKS && this.#marks.length > 0) return false;
-		this.#marked = this.#handed;
-		this.#markedAt = now;
-		this.#marks.push({ handed: this.#handed, reached: this.#reached, at: now });
-		return true;
+		return now - this.#markedAt >= BETWEEN_MARKS || this.#marks.length === 0;
 	}
 
-	/** The PING was answered that was sent at `sentAt`; those before it never will be. */
-	answered(sentAt: number, now: number): void {
-		let mark: Mark | undefined;
-		while (this.#marks[0] !== undefined && this.#marks[0].at <= sentAt) mark = this.#marks.shift();
+	/** PING number `ping` was sent behind what was handed over. */
+	mark(ping: number, now: number): void {
+		this.#marked = this.#handed;
+		this.#markedAt = now;
+		this.#marks.push({ ping, handed: this.#handed, reached: this.#reached });
+	}
+
+	/** PING number `ping` was answered, which took so many milliseconds; those before it never will be. */
+	answered(ping: number, took: number, now: number): void {
+		const place = this.#marks.findIndex((mark) => mark.ping === ping);
+		const mark = this.#marks[place];
 		if (mark === undefined) return;
-		const took = Math.max(SHORTEST, now - mark.at);
+		this.#marks.splice(0, place + 1);
 		const underWay = mark.handed - mark.reached;
 		if (took < this.#roundTrip || underWay < LEAST + TURN_BYTES) {
 			this.#roundTrip = took;

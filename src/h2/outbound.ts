@@ -9,6 +9,7 @@ import { FrameWriter } from './frame-writer.ts';
 import type { HpackEncoder } from './hpack-encoder.ts';
 import { InFlight } from './in-flight.ts';
 import { BACKLOG, UNREAD_ANSWERS } from './limits.ts';
+import type { PingAnswered } from './pings.ts';
 import {
 	ConnectionError,
 	DEFAULT_MAX_FRAME_SIZE,
@@ -23,8 +24,8 @@ import type { Stream } from './stream.ts';
 export interface OutboundOwner {
 	/** Something was thrown while writing, or the peer leaves too much unread. */
 	fail(error: unknown): void;
-	/** Sends a PING behind what was written. @param answered is called with the round trip in milliseconds */
-	ping(answered: (roundTrip: number) => void): void;
+	/** Sends a PING behind what was written. @returns its number */
+	ping(answered: PingAnswered): number;
 	/** Everything that could be written was. */
 	flushed(): void;
 }
@@ -177,7 +178,7 @@ export class Outbound {
 			flight?.sent(sent);
 			if (stream.sendable) scheduler.add(stream);
 		}
-		if (flight?.mark(now)) this.#owner.ping(this.#answered);
+		if (flight?.isDue(now)) flight.mark(this.#owner.ping(this.#answered), now);
 	}
 
 	#writeOut(): void {
@@ -200,9 +201,8 @@ export class Outbound {
 	}
 
 	/** A PING behind bodies. */
-	readonly #answered = (roundTrip: number): void => {
-		const now = performance.now();
-		this.#inFlight?.answered(now - roundTrip, now);
+	readonly #answered = (roundTrip: number, ping: number): void => {
+		this.#inFlight?.answered(ping, roundTrip, performance.now());
 		if (this.#scheduler.size > 0) this.schedule();
 	};
 

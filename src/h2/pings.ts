@@ -4,9 +4,12 @@ const MAX_UNDER_WAY = 64;
 /** The newest measurements, of which the smallest counts: the others waited behind something. */
 const SAMPLES = 8;
 
+/** @param rtt milliseconds. @param number of the PING that was answered */
+export type PingAnswered = (rtt: number, number: number) => void;
+
 interface Ping {
 	readonly sentAt: number;
-	readonly answered: ((rtt: number) => void) | undefined;
+	readonly answered: PingAnswered | undefined;
 }
 
 export class Pings {
@@ -19,13 +22,18 @@ export class Pings {
 		return this.#samples.length === 0 ? 0 : Math.min(...this.#samples);
 	}
 
+	/** The number of the last one; 0 before the first. */
+	get last(): number {
+		return this.#number;
+	}
+
 	/** None is under way. */
 	get idle(): boolean {
 		return this.#underWay.size === 0;
 	}
 
 	/** The payload of a new PING. Its answer is told to `answered`; the oldest silent ones are forgotten when there are many. */
-	send(answered: ((rtt: number) => void) | undefined): Buffer {
+	send(answered: PingAnswered | undefined): Buffer {
 		this.#number = (this.#number + 1) >>> 0;
 		if (this.#underWay.size >= MAX_UNDER_WAY) this.#forgetSilent();
 		this.#underWay.set(this.#number, { sentAt: performance.now(), answered });
@@ -42,7 +50,7 @@ export class Pings {
 		this.#underWay.delete(number);
 		const took = Math.max(0.01, performance.now() - ping.sentAt);
 		if (this.#samples.push(took) > SAMPLES) this.#samples.shift();
-		ping.answered?.(took);
+		ping.answered?.(took, number);
 	}
 
 	clear(): void {

@@ -11,6 +11,7 @@ import { HpackEncoder } from './hpack-encoder.ts';
 import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
 import { Outbound, type OutboundOwner } from './outbound.ts';
 import { PeerBudget } from './peer-budget.ts';
+import type { PingAnswered } from './pings.ts';
 import {
 	CLIENT_PREFACE,
 	ConnectionError,
@@ -198,9 +199,10 @@ export class Session implements OutboundOwner {
 	/**
 	 * Asks the peer for a sign of life.
 	 * @param answered is called with the round trip in milliseconds; never when the connection ends first
+	 * @returns the PING's number; 0 when the connection has ended
 	 */
-	ping(answered?: (rtt: number) => void): void {
-		if (!this.#closed) this.#control.ping(answered);
+	ping(answered?: PingAnswered): number {
+		return this.#closed ? 0 : this.#control.ping(answered);
 	}
 
 	/** Sends the PING answers that holdPings() kept back. */

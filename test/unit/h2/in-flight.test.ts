@@ -10,7 +10,7 @@ import { OK } from '../../helpers/h2-peer.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-const LEAST = 128 * KiB;
+const LEAST = 256 * KiB;
 const BULK = 1;
 const TOKENS = 3;
 
@@ -26,7 +26,7 @@ describe('what may be under way', () => {
 		const flight = new InFlight();
 		flight.large(BULK);
 		assert.equal(fill(flight, 0), 64 * MiB);
-		assert.equal(flight.mark(0), false);
+		assert.equal(flight.isDue(0), false);
 	});
 
 	test('the end of a large body is no small one', () => {
@@ -42,14 +42,16 @@ describe('what may be under way', () => {
 		const flight = new InFlight();
 		flight.small(TOKENS, 0);
 		assert.equal(fill(flight, 0), LEAST);
-		assert.equal(flight.mark(0), true);
-		assert.equal(flight.mark(1), false, 'nothing left since');
+		assert.equal(flight.isDue(0), true);
+		flight.mark(1, 0);
+		assert.equal(flight.isDue(1), false, 'nothing left since');
 		assert.equal(flight.hasRoom(40), false);
-		flight.answered(0, 50);
+		flight.answered(1, 50, 50);
 		assert.equal(fill(flight, 50), 2 * LEAST);
-		assert.equal(flight.mark(50), true);
+		assert.equal(flight.isDue(50), true);
+		flight.mark(2, 50);
 		// The link takes no more: it is on its way for twice as long.
-		flight.answered(50, 150);
+		flight.answered(2, 100, 150);
 		flight.small(TOKENS, 150);
 		assert.equal(fill(flight, 150), 2 * LEAST);
 	});
@@ -66,12 +68,15 @@ describe('what may be under way', () => {
 
 	test('the round trip is measured again with little under way, so that a longer link is no slower one', () => {
 		const flight = new InFlight();
+		let pings = 0;
 		/** One round trip on a link of 10 MB/s. @returns how much was under way */
 		const roundTrip = (now: number, delay: number) => {
 			flight.small(TOKENS, now);
 			const bytes = fill(flight, now);
-			assert.ok(flight.mark(now));
-			flight.answered(now, now + delay + bytes / 10_000);
+			assert.ok(flight.isDue(now));
+			flight.mark(++pings, now);
+			const took = delay + bytes / 10_000;
+			flight.answered(pings, took, now + took);
 			return bytes;
 		};
 		for (let now = 0; now < 9000; now += 500) roundTrip(now, 10);
@@ -84,21 +89,20 @@ describe('what may be under way', () => {
 		assert.ok(last < 1_000_000, `${last} bytes`);
 	});
 
-	test('there are not more PINGs than a peer may be sent', () => {
+	test('there are not more PINGs than a peer may be sent, on the fastest link', () => {
 		const flight = new InFlight();
 		const sent: number[] = [];
-		let marks = 0;
+		let [marks, answers] = [0, 0];
 		for (let now = 0; now < 1000; now += 0.02) {
 			flight.small(TOKENS, now);
-			fill(flight, now);
-			if (flight.mark(now)) {
-				sent.push(now);
+			// 5 GB/s.
+			if (flight.hasRoom(now)) flight.sent(100 * KiB);
+			if (flight.isDue(now)) {
+				flight.mark(sent.push(now), now);
 				marks++;
 			}
-			for (let [first] = sent; first !== undefined && first + 0.2 <= now; [first] = sent) {
-				sent.shift();
-				flight.answered(first, now);
-			}
+			// Answers take 0.2 ms.
+			while ((sent[answers] ?? now) + 0.2 <= now) flight.answered(++answers, 0.2, now);
 		}
 		assert.ok(marks > 1000 && marks <= 10_001, `${marks} in a second`);
 	});
@@ -107,14 +111,16 @@ describe('what may be under way', () => {
 		const flight = new InFlight();
 		flight.small(TOKENS, 0);
 		flight.sent(64 * KiB);
-		assert.ok(flight.mark(0));
+		assert.ok(flight.isDue(0));
+		flight.mark(1, 0);
 		fill(flight, 1);
-		assert.ok(flight.mark(1));
+		assert.ok(flight.isDue(1));
+		flight.mark(2, 1);
 		assert.equal(flight.hasRoom(2), false);
-		flight.answered(1, 2);
+		flight.answered(2, 1, 2);
 		assert.ok(fill(flight, 2) >= LEAST);
 		// Late, it changes nothing.
-		flight.answered(0, 3);
+		flight.answered(1, 3, 3);
 		assert.equal(flight.hasRoom(3), false);
 	});
 });
