@@ -9,7 +9,7 @@ import { TURN_BYTES } from './scheduler.ts';
 const LEAST = 4 * TURN_BYTES;
 /** As many times what the link holds may be under way, because its rate may rise. */
 const ROUND_TRIPS = 2;
-/** Milliseconds for which large bodies are held to it after a small one. */
+/** Milliseconds for which a large body and a small one are thought to pass beside each other. */
 const REMEMBERED = 1000;
 /** Milliseconds until the round trip is measured again with as little as may be under way: what is seen else may have waited. */
 const FRESH = 10_000;
@@ -36,8 +36,9 @@ export class InFlight {
 	#markedAt = 0;
 	/** Oldest first. */
 	readonly #marks: Mark[] = [];
-	/** The stream that last had much to send. */
+	/** The stream that last had much to send, and when; and when another had little to send. */
 	#large = 0;
+	#largeAt = Number.NEGATIVE_INFINITY;
 	#smallAt = Number.NEGATIVE_INFINITY;
 	/** Milliseconds, and when it was measured. */
 	#roundTrip = Number.POSITIVE_INFINITY;
@@ -45,17 +46,20 @@ export class InFlight {
 	/** Bytes a millisecond. */
 	readonly #rates = new Float64Array(RATES);
 	#nextRate = 0;
+	/** Bytes that may be under way. */
+	#limit = LEAST;
 
-	/** A stream has much to send. */
-	large(id: number): void {
+	/** A stream has much to send. `now` in milliseconds of a clock that never goes back. */
+	large(id: number, now: number): void {
+		if (!this.#holds(now)) this.#forget();
 		this.#large = id;
+		this.#largeAt = now;
 	}
 
-	/** A stream has little to send; the end of much is none. `now` in milliseconds of a clock that never goes back. */
+	/** A stream has little to send; the end of much is none. */
 	small(id: number, now: number): void {
 		if (id === this.#large) return;
-		// What left before is not known; it has come through when the first PING has.
-		if (!this.#holds(now)) this.#reached = this.#marked = this.#handed;
+		if (!this.#holds(now)) this.#forget();
 		this.#smallAt = now;
 	}
 
@@ -65,12 +69,16 @@ export class InFlight {
 
 	/** Whether more of large bodies may leave. */
 	hasRoom(now: number): boolean {
-		return !this.#holds(now) || this.#handed - this.#reached < this.#limit(now);
+		if (!this.#holds(now)) return true;
+		if (now - this.#measuredAt > FRESH) this.#limit = LEAST;
+		if (this.#handed - this.#reached < this.#limit) return true;
+		this.#largeAt = now;
+		return false;
 	}
 
 	/** Whether a PING is due behind what was handed over: the caller sends one, and says so. */
 	isDue(now: number): boolean {
-		if (!this.#holds(now) || this.#handed - this.#marked < Math.max(TURN_BYTES, this.#limit(now) / MARKS)) return false;
+		if (this.#handed - this.#marked < Math.max(TURN_BYTES, this.#limit / MARKS) || !this.#holds(now)) return false;
 		// Only behind one that is under way: who waits for an answer must have asked.
 		return now - this.#markedAt >= BETWEEN_MARKS || this.#marks.length === 0;
 	}
@@ -95,15 +103,16 @@ export class InFlight {
 		}
 		this.#rates[this.#nextRate] = underWay / took;
 		this.#nextRate = (this.#nextRate + 1) % RATES;
+		this.#limit = Math.max(LEAST, ROUND_TRIPS * Math.max(...this.#rates) * this.#roundTrip);
 		if (mark.handed > this.#reached) this.#reached = mark.handed;
 	}
 
 	#holds(now: number): boolean {
-		return now - this.#smallAt <= REMEMBERED;
+		return now - this.#smallAt <= REMEMBERED && now - this.#largeAt <= REMEMBERED;
 	}
 
-	#limit(now: number): number {
-		if (now - this.#measuredAt > FRESH) return LEAST;
-		return Math.max(LEAST, ROUND_TRIPS * Math.max(...this.#rates) * this.#roundTrip);
+	/** How much of what left before is under way is not known; it has come through when the first PING has. */
+	#forget(): void {
+		this.#reached = this.#marked = this.#handed;
 	}
 }

@@ -167,7 +167,7 @@ export class Outbound {
 			if (stream === undefined) break;
 			if (!stream.sendable) continue;
 			if (flight !== null) {
-				if (stream.queued > LITTLE_BYTES) flight.large(stream.id);
+				if (stream.queued > LITTLE_BYTES) flight.large(stream.id, now);
 				else flight.small(stream.id, now);
 			}
 			const frame = scheduler.size > 0 ? Math.min(TURN_BYTES, this.maxFrameSize) : this.maxFrameSize;

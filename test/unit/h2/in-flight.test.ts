@@ -17,21 +17,41 @@ const TOKENS = 3;
 /** Sends pieces of 16 KiB for as long as it may. @returns bytes */
 function fill(flight: InFlight, now: number): number {
 	let bytes = 0;
-	for (; flight.hasRoom(now) && bytes < 64 * MiB; bytes += 16 * KiB) flight.sent(16 * KiB);
+	for (; flight.hasRoom(now) && bytes < 64 * MiB; bytes += 16 * KiB) {
+		flight.large(BULK, now);
+		flight.sent(16 * KiB);
+	}
 	return bytes;
 }
 
 describe('what may be under way', () => {
 	test('is not bounded while there are no small bodies, nor is anything asked', () => {
 		const flight = new InFlight();
-		flight.large(BULK);
 		assert.equal(fill(flight, 0), 64 * MiB);
 		assert.equal(flight.isDue(0), false);
 	});
 
+	test('is not bounded for small bodies alone, however many', () => {
+		const flight = new InFlight();
+		flight.small(TOKENS, 0);
+		flight.sent(MiB);
+		assert.equal(flight.hasRoom(0), true);
+		assert.equal(flight.isDue(0), false);
+	});
+
+	test('is bounded for as long as a large body waits for an answer, however slow the link', () => {
+		const flight = new InFlight();
+		flight.small(TOKENS, 0);
+		fill(flight, 0);
+		for (let now = 100; now < 5000; now += 100) {
+			flight.small(TOKENS, now);
+			assert.equal(flight.hasRoom(now), false);
+		}
+	});
+
 	test('the end of a large body is no small one', () => {
 		const flight = new InFlight();
-		flight.large(BULK);
+		flight.large(BULK, 0);
 		flight.small(BULK, 0);
 		assert.equal(fill(flight, 0), 64 * MiB);
 		flight.small(TOKENS, 0);
@@ -96,7 +116,10 @@ describe('what may be under way', () => {
 		for (let now = 0; now < 1000; now += 0.02) {
 			flight.small(TOKENS, now);
 			// 5 GB/s.
-			if (flight.hasRoom(now)) flight.sent(100 * KiB);
+			if (flight.hasRoom(now)) {
+				flight.large(BULK, now);
+				flight.sent(100 * KiB);
+			}
 			if (flight.isDue(now)) {
 				flight.mark(sent.push(now), now);
 				marks++;
@@ -110,6 +133,7 @@ describe('what may be under way', () => {
 	test('a PING that is never answered is made up for by the next', () => {
 		const flight = new InFlight();
 		flight.small(TOKENS, 0);
+		flight.large(BULK, 0);
 		flight.sent(64 * KiB);
 		assert.ok(flight.isDue(0));
 		flight.mark(1, 0);
