@@ -2,21 +2,33 @@
 import { Fifo } from './fifo.ts';
 import type { FrameWriter } from './frame-writer.ts';
 
+/** Of all streams of a connection together. */
+export interface QueuedTotal {
+	bytes: number;
+}
+
 export class SendQueue {
+	readonly total: QueuedTotal;
 	readonly #chunks = new Fifo<Buffer>();
 	/** How much of the first one is sent. */
 	#offset = 0;
 	bytes = 0;
 
+	constructor(total: QueuedTotal) {
+		this.total = total;
+	}
+
 	push(chunk: Buffer): void {
 		if (chunk.length === 0) return;
 		this.#chunks.push(chunk);
 		this.bytes += chunk.length;
+		this.total.bytes += chunk.length;
 	}
 
 	/** Moves exactly `count` bytes into the frame being written. */
 	moveTo(writer: FrameWriter, count: number): void {
 		this.bytes -= count;
+		this.total.bytes -= count;
 		let left = count;
 		while (left > 0) {
 			const chunk = this.#chunks.first as Buffer;
@@ -32,6 +44,7 @@ export class SendQueue {
 
 	clear(): void {
 		this.#chunks.clear();
+		this.total.bytes -= this.bytes;
 		this.#offset = this.bytes = 0;
 	}
 }

@@ -24,6 +24,7 @@ import {
 	UnfinishedError,
 } from './protocol.ts';
 import { Receiver } from './receiver.ts';
+import type { QueuedTotal } from './send-queue.ts';
 import type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
 import type { Settings } from './settings.ts';
 import { endThenDestroy } from './socket-ending.ts';
@@ -40,6 +41,8 @@ export class Session implements OutboundOwner {
 	readonly socket: Duplex;
 	/** Bytes received so far: a sign of life. */
 	received = 0;
+	/** For streams. */
+	readonly queued: QueuedTotal = { bytes: 0 };
 
 	readonly #handler: SessionHandler;
 	readonly #parser: FrameParser;

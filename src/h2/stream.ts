@@ -44,10 +44,13 @@ export interface StreamHandler {
 }
 
 /**
- * write() asks its caller to pause from here on, and drain() comes at half of it: the socket has more, so none runs dry. Two reads of
- * a socket: each pause costs two system calls, and each write a packet for what is over the largest.
+ * write() asks its caller to pause from here on, and drain() comes at half of it: the socket has more, so none runs dry. Each pause costs
+ * its caller two system calls and some turns of the event loop; eight reads of a socket are worth that.
  */
-const HIGH_WATER = 128 * 1024;
+const HIGH_WATER = 512 * 1024;
+/** The same once all streams of the connection have a lot queued: where many readers are slow, each may hold less. */
+const CROWDED_HIGH_WATER = 128 * 1024;
+const CROWDED = 4 * 1024 * 1024;
 
 export class Stream {
 	readonly id: number;
@@ -72,7 +75,7 @@ export class Stream {
 	received = 0;
 	/** Of a request of ours, because it decides what its response may be; empty in the server role. */
 	readonly method: string;
-	readonly #queue = new SendQueue();
+	readonly #queue: SendQueue;
 	#ending = false;
 	#trailers: FieldList | null = null;
 	#wantsDrain = false;
@@ -88,6 +91,7 @@ export class Stream {
 		method: string,
 	) {
 		this.session = session;
+		this.#queue = new SendQueue(session.queued);
 		this.id = id;
 		this.handler = handler;
 		this.sendWindow = sendWindow;
@@ -128,7 +132,7 @@ export class Stream {
 		if (!this.writable) return true;
 		this.#queue.push(chunk);
 		this.session.ready(this);
-		if (this.#queue.bytes < HIGH_WATER) return true;
+		if (this.#queue.bytes < this.#highWater) return true;
 		this.#wantsDrain = true;
 		return false;
 	}
@@ -187,7 +191,7 @@ export class Stream {
 		}
 		if (last) {
 			if (!this.#trailers || this.session.sendTrailers(this, this.#trailers)) this.#endSent();
-		} else if (this.#wantsDrain && this.#queue.bytes <= HIGH_WATER / 2) {
+		} else if (this.#wantsDrain && this.#queue.bytes <= this.#highWater / 2) {
 			this.#wantsDrain = false;
 			this.session.drained(this);
 		}
@@ -229,6 +233,10 @@ export class Stream {
 		this.#queue.clear();
 		this.session.left(this);
 		this.handler.closed?.(this);
+	}
+
+	get #highWater(): number {
+		return this.#queue.total.bytes < CROWDED ? HIGH_WATER : CROWDED_HIGH_WATER;
 	}
 
 	get #receives(): boolean {

@@ -18,6 +18,7 @@ import {
 } from '../../helpers/h2-peer.ts';
 
 const KiB = 1024;
+const MiB = 1024 * KiB;
 const large = [SettingId.INITIAL_WINDOW_SIZE, 1 << 24];
 const openConnection = frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(1 << 24));
 const immediate = () => new Promise((resolve) => setImmediate(resolve));
@@ -232,17 +233,35 @@ describe('sending', () => {
 		);
 	});
 
-	it('asks its writer to pause at 64 KiB and calls it back', async () => {
+	it('asks its writer to pause at 512 KiB, and calls it back at half of that', async () => {
 		const { peer, session } = await connectClient({ peerSettings: large });
 		const recorder = new Recorder();
 		const stream = session.request(POST, false, recorder);
-		assert.equal(stream.write(Buffer.alloc(63 * KiB)), true);
-		assert.equal(stream.write(Buffer.alloc(129 * KiB)), false);
+		assert.equal(stream.write(Buffer.alloc(511 * KiB)), true);
+		assert.equal(stream.write(Buffer.alloc(KiB)), false);
 		await peer.until(() => peer.bodyOf(1).length === 65_535);
+		peer.send(frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(256 * KiB - 65_535 - 1)));
+		await peer.until(() => peer.bodyOf(1).length === 256 * KiB - 1);
 		assert.deepEqual(recorder.calls, []);
-		peer.send(openConnection);
-		await peer.until(() => peer.bodyOf(1).length === 192 * KiB);
+		peer.send(frame(FrameType.WINDOW_UPDATE, 0, 0, uint32(1)));
+		await peer.until(() => peer.bodyOf(1).length === 256 * KiB);
 		assert.deepEqual(recorder.calls, ['drain']);
+		assert.equal(stream.queued, 256 * KiB);
+	});
+
+	it('asks for less of each where many readers are slow', async () => {
+		const { peer, session } = await connectClient({ peerSettings: large });
+		const streams = Array.from({ length: 40 }, () => session.request(POST, false, new Recorder()));
+		for (const stream of streams) while (stream.write(Buffer.alloc(64 * KiB)));
+		await peer.until(() => peer.bodyOf(1).length > 0);
+		const queued = streams.map((stream) => stream.queued);
+		assert.ok(Math.max(...queued) <= 512 * KiB, `${queued}`);
+		assert.equal(queued.at(-1), 128 * KiB);
+		const together = queued.reduce((sum, bytes) => sum + bytes, 0);
+		assert.ok(together <= 4 * MiB + 40 * 128 * KiB, `${together} bytes`);
+		// One that ends leaves its room to the others.
+		for (const stream of streams.slice(0, 32)) stream.reset();
+		assert.equal(streams.at(-1)?.write(Buffer.alloc(64 * KiB)), true);
 	});
 
 	it('sends END_STREAM with the last byte, and trailers after it', async () => {

@@ -9,7 +9,7 @@ const CHUNK = 4096;
 
 describe('the bytes that a stream has yet to send', () => {
 	test('leave in order, whatever they are cut into', () => {
-		const queue = new SendQueue();
+		const queue = new SendQueue({ bytes: 0 });
 		const sent: Buffer[] = [];
 		const whole: Buffer[] = [];
 		for (let n = 0; n < 300; n++) {
@@ -28,11 +28,23 @@ describe('the bytes that a stream has yet to send', () => {
 		assert.equal(queue.bytes, 0);
 	});
 
+	test('are counted together with those of other streams, until they leave or are dropped', () => {
+		const total = { bytes: 0 };
+		const [one, other] = [new SendQueue(total), new SendQueue(total)];
+		one.push(Buffer.alloc(100));
+		other.push(Buffer.alloc(30));
+		assert.equal(total.bytes, 130);
+		one.moveTo(new FrameWriter(), 60);
+		assert.equal(total.bytes, 70);
+		one.clear();
+		assert.equal(total.bytes, 30);
+	});
+
 	test('are not held once they have left', async () => {
 		setFlagsFromString('--expose-gc');
 		const gc: unknown = runInNewContext('gc');
 		assert.ok(typeof gc === 'function');
-		const queue = new SendQueue();
+		const queue = new SendQueue({ bytes: 0 });
 		const left = send(queue, 50);
 		// A WeakRef holds its target until the turn of the event loop that made it is over.
 		await new Promise((resolve) => setImmediate(resolve));
