@@ -51,6 +51,8 @@ export class Outbound {
 	#flushing = false;
 	/** The socket could not take all of a write at once. */
 	#stuck = false;
+	/** The socket took the last write that was large all at once. */
+	#swift = false;
 	/** Bytes handed to the socket so far. */
 	#handed = 0;
 	/** Bytes of answers that the kernel has not taken, those between two marks together. */
@@ -61,7 +63,7 @@ export class Outbound {
 	#stopped = false;
 
 	/**
-	 * @param unsentLimit most bytes handed to the socket and not yet sent
+	 * @param unsentLimit most bytes handed to the socket and not yet sent; twice as many while it takes large writes at once
 	 * @param paced whether large bodies are held to what the link takes while small ones pass
 	 */
 	constructor(socket: Duplex, encoder: HpackEncoder, unsentLimit: number, paced: boolean, owner: OutboundOwner) {
@@ -85,7 +87,7 @@ export class Outbound {
 
 	/** More waits to be written than bodies alone can come to: the peer does not read, or cannot. */
 	get backlogged(): boolean {
-		return this.frames.pending + this.#socket.writableLength > this.#unsentLimit + BACKLOG;
+		return this.frames.pending + this.#socket.writableLength > 2 * this.#unsentLimit + BACKLOG;
 	}
 
 	/** @throws TypeError for a character above 0xFF; then nothing was written */
@@ -161,7 +163,7 @@ export class Outbound {
 		if (scheduler.size === 0) return;
 		const flight = this.#inFlight;
 		const now = flight === null ? 0 : performance.now();
-		let room = this.#unsentLimit - this.#socket.writableLength - this.frames.pending;
+		let room = this.#room();
 		while (room > 0 && this.#window > 0) {
 			const stream = flight === null || flight.hasRoom(now) ? scheduler.next() : scheduler.nextLittle();
 			if (stream === undefined) break;
@@ -181,10 +183,17 @@ export class Outbound {
 		if (flight?.isDue(now)) flight.mark(this.#owner.ping(this.#answered), now);
 	}
 
+	/** Bytes that may be handed over. As long as the kernel takes large writes at once nothing is unsent, and fewer of them cost less. */
+	#room(): number {
+		const most = this.#swift ? 2 * this.#unsentLimit : this.#unsentLimit;
+		return most - this.#socket.writableLength - this.frames.pending;
+	}
+
 	#writeOut(): void {
-		if (this.frames.pending === 0 || this.#stopped) return;
+		const bytes = this.frames.pending;
+		if (bytes === 0 || this.#stopped) return;
 		const socket = this.#socket;
-		this.#handed += this.frames.pending;
+		this.#handed += bytes;
 		const parts = this.frames.take();
 		if (parts.length === 1) {
 			socket.write(parts[0] as Buffer, this.#written);
@@ -195,7 +204,12 @@ export class Outbound {
 			socket.write(parts[last] as Buffer, this.#written);
 			socket.uncork();
 		}
-		if (socket.writableLength > 0) this.#stuck = true;
+		if (socket.writableLength > 0) {
+			this.#stuck = true;
+			this.#swift = false;
+		} else if (bytes > this.#unsentLimit / 2) {
+			this.#swift = true;
+		}
 		if (this.#recyclable && socket.writableLength === 0) this.frames.recycle();
 		else this.frames.abandon();
 	}

@@ -61,7 +61,7 @@ export interface SessionOptions {
 	/** Growth of all streams' windows together (64 MiB), within `processBudget` if there is one. */
 	readonly windowBudget?: number;
 	readonly processBudget?: WindowBudget;
-	/** Most bytes handed to the socket and not yet sent (256 KiB). */
+	/** Most bytes handed to the socket and not yet sent (256 KiB); twice as many while it takes large writes at once. */
 	readonly unsentLimit?: number;
 	/**
 	 * While small bodies pass, large ones have no more under way than the link takes in a few round trips, as PINGs tell: some hundred a
