@@ -93,6 +93,7 @@ function usage({ path, host, client, pin }: Usage): string[] {
 		'',
 		'A hub that lets in agents with such a certificate and a token of the same name:',
 		'',
+		'  (umask 077 && openssl rand -hex 32 > secret)',
 		`  slime hub run --secretFile secret --port 8443 --tlsCert ${path('hub.crt')} --tlsKey ${path('hub.key')} \\`,
 		`    --clientCa ${path('ca.crt')} --bindIdentity`,
 		`  (umask 077 && slime hub register --secretFile secret --name ${client} > token)`,

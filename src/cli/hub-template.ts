@@ -40,7 +40,7 @@ hub:
   # The admin listener: /healthz, /readyz, and /api for slime status and slime hub revoke. adminPort: off opens none.
   #adminHost: 127.0.0.1
   #adminPort: 8081
-  # What /api wants as Bearer; needed for /api if adminHost is not on loopback.
+  # What /metrics and /api want as Bearer; needed for them if adminHost is not on loopback.
   #adminTokenFile: admin-token
 
   # Most requests at work at a time; 0 is no limit.

@@ -83,7 +83,7 @@ export const agent = z
 			.default(false)
 			.describe('Whether hubs are connected to only once the upstream takes connections, or passes its health checks.'),
 		healthCheck: healthCheck.describe('Requests by which the agent sees whether its upstream is well.'),
-		connectTimeout: duration(1).default(10_000).describe('How long connecting to an upstream may take.'),
+		connectTimeout: duration(1).default(10_000).describe('How long connecting to an upstream, or to a hub, may take.'),
 		resolveInterval: duration()
 			.default(30_000)
 			.describe("How often the hub's name is looked up: each hub behind it gets a tunnel. 0: one tunnel, never again."),

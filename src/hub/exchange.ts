@@ -216,7 +216,7 @@ export class Exchange extends Timed implements StreamHandler, ReadListener {
 
 	closed(stream: Stream): void {
 		this.#deadlines.remove(this);
-		if (!this.#over) this.#failInside();
+		if (!this.#over && !this.#finished) this.#failInside();
 		this.link.settle(this.#lease, stream.state === StreamState.RESET_BY_US);
 		if (this.#over || !this.#finished) return;
 		this.#end();

@@ -12,17 +12,24 @@ export function urlOf({ address, port }: AddressInfo, { tls }: HubOptions): stri
 }
 
 export function warnIfExposed({ tls, logger }: HubOptions, { open }: AppAuth, { apps, agents }: Bound): void {
-	const exposed = !isLoopback(apps.address);
-	if (exposed && (open || tls === undefined)) {
-		logger.warn(
-			{ host: apps.address },
-			'this hub listens beyond loopback without %s: set it, or let a TLS proxy in front of it do so',
-			open ? 'an appPassword or keys' : 'TLS',
-		);
+	const host = apps.address;
+	if (!isLoopback(host)) {
+		if (open) {
+			logger.warn(
+				{ host },
+				'this hub listens beyond loopback without an appPassword or keys: everybody who reaches it may use it',
+			);
+		}
+		if (tls === undefined) {
+			logger.warn(
+				{ host },
+				'this hub listens beyond loopback without TLS: set tlsCert and tlsKey, or let a TLS proxy in front of it do so',
+			);
+		}
 	} else if (agents && !isLoopback(agents.address) && tls === undefined) {
 		logger.warn(
 			{ agentHost: agents.address },
-			'this hub listens for agents beyond loopback without TLS: set it, or let a TLS proxy in front of it do so',
+			'this hub listens for agents beyond loopback without TLS: set tlsCert and tlsKey, or let a TLS proxy in front of it do so',
 		);
 	}
 }

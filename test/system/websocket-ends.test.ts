@@ -108,6 +108,32 @@ test('a WebSocket whose upstream is cut breaks at the app, and does not end', as
 	await workerFree(hub);
 });
 
+for (const [outcome, what, end] of [
+	[
+		'complete',
+		'both directions ended, the app first,',
+		({ client, far }) => far.once('end', () => far.end()) && client.socket.end(),
+	],
+	[
+		'complete',
+		'both directions ended, the upstream first,',
+		({ client, far }) => client.socket.once('end', () => client.socket.end()) && far.end(),
+	],
+	['cut', 'the upstream was cut', ({ far }) => far.resetAndDestroy()],
+	['app_gone', 'the app was cut', ({ client }) => client.socket.resetAndDestroy()],
+] as ReadonlyArray<readonly [string, string, (pair: Pair) => unknown]>) {
+	test(`a WebSocket of which ${what} is logged as ${outcome}`, async (t) => {
+		const whole = await pair(t);
+		receiving(whole.far);
+		end(whole);
+		await workerFree(whole.hub);
+		await eventually('it is logged', () => whole.log.lines.some(({ msg, path }) => msg === 'request' && path === '/'));
+		const line = whole.log.lines.find(({ msg, path }) => msg === 'request' && path === '/');
+		assert.equal(line?.status, 101);
+		assert.equal(line?.outcome, outcome);
+	});
+}
+
 test('an app that is cut breaks the WebSocket at the upstream, at once', async (t) => {
 	const { client, far, hub } = await pair(t);
 	const state = receiving(far);

@@ -106,7 +106,7 @@ async function h2Service(
 
 test('an HTTP/2 app opens a WebSocket by extended CONNECT', async (t) => {
 	const service = await echoService(t, { handleProtocols: () => 'chat' });
-	const { port, hub } = await stack(t, [service.address]);
+	const { port, hub, log } = await stack(t, [service.address]);
 	const stream = connecting(await h2App(t, port), {
 		':path': '/room?1',
 		'sec-websocket-protocol': 'chat',
@@ -133,6 +133,9 @@ test('an HTTP/2 app opens a WebSocket by extended CONNECT', async (t) => {
 	stream.end();
 	await once(stream, 'close');
 	assert.equal(stream.rstCode, NGHTTP2_NO_ERROR);
+	const logged = () => log.lines.find(({ msg, outcome }) => msg === 'request' && outcome !== undefined);
+	await eventually('it is logged', () => logged() !== undefined);
+	assert.equal(logged()?.outcome, 'complete');
 	await workerFree(hub);
 });
 
