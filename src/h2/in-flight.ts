@@ -1,6 +1,6 @@
 /**
- * How much of large bodies may be under way to the peer while small ones pass: what the link holds, twice over, and not all that windows
- * and the kernels of both sides have room for, or a token waits behind it. PINGs behind the bytes tell how far they have come, and how
+ * How much of large bodies may be under way to the peer while small ones pass: what the link holds and half again, and not all that
+ * windows and the kernels of both sides have room for, or a token waits behind it. PINGs behind the bytes tell how far they have come, and how
  * long that takes. Knows neither sockets nor streams' states.
  */
 import { TURN_BYTES } from './scheduler.ts';
@@ -8,7 +8,7 @@ import { TURN_BYTES } from './scheduler.ts';
 /** Bytes that may be under way on any link. */
 const LEAST = 4 * TURN_BYTES;
 /** As many times what the link holds may be under way, because its rate may rise. */
-const ROUND_TRIPS = 2;
+const ROUND_TRIPS = 1.5;
 /** Milliseconds for which a large body and a small one are thought to pass beside each other. */
 const REMEMBERED = 1000;
 /** Milliseconds until the round trip is measured again with as little as may be under way: what is seen else may have waited. */

@@ -69,5 +69,6 @@ test('a token does not wait for what all kernels on the way hold of a download',
 	assert.equal(before.length, TOKENS);
 	before.sort((a, b) => a - b);
 	const median = before[TOKENS / 2] ?? 0;
+	t.diagnostic(`${median} bytes before one, ${downloaded} in all`);
 	assert.ok(median < MOST_BEFORE_ONE, `${median} bytes of the download came before a token`);
 });

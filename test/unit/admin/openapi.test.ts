@@ -15,7 +15,7 @@ test('the API’s description is valid OpenAPI 3.1, of this version, and in the 
 	assert.equal(validator.version, '3.1');
 	assert.equal(DOCUMENT.info.version, version);
 	const { files } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-	assert.ok(files.includes('docs/openapi.json'), JSON.stringify(files));
+	assert.ok(files.includes('docs'), JSON.stringify(files));
 });
 
 test('every route is described, and every description has a route', () => {
