@@ -24,6 +24,8 @@ import type { Stream } from './stream.ts';
 export interface OutboundOwner {
 	/** Something was thrown while writing, or the peer leaves too much unread. */
 	fail(error: unknown): void;
+	/** Milliseconds, of all PINGs so far; 0 before the first answer. */
+	readonly shortestRoundTrip: number;
 	/** Sends a PING behind what was written. @returns its number */
 	ping(answered: PingAnswered): number;
 	/** Everything that could be written was. */
@@ -70,7 +72,7 @@ export class Outbound {
 		this.#socket = socket;
 		this.encoder = encoder;
 		this.#unsentLimit = unsentLimit;
-		this.#inFlight = paced ? new InFlight() : null;
+		this.#inFlight = paced ? new InFlight(() => owner.shortestRoundTrip) : null;
 		this.#owner = owner;
 		this.#recyclable = socket instanceof Socket;
 	}

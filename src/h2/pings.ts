@@ -16,6 +16,8 @@ export class Pings {
 	readonly #underWay = new Map<number, Ping>();
 	readonly #samples: number[] = [];
 	#number = 0;
+	/** The shortest round trip so far in milliseconds; 0 before the first answer. */
+	shortest = 0;
 
 	/** The round trip in milliseconds; 0 before the first answer. */
 	get rtt(): number {
@@ -49,6 +51,7 @@ export class Pings {
 		if (ping === undefined || buffer.readUInt32BE(start) !== 0) return;
 		this.#underWay.delete(number);
 		const took = Math.max(0.01, performance.now() - ping.sentAt);
+		if (this.shortest === 0 || took < this.shortest) this.shortest = took;
 		if (this.#samples.push(took) > SAMPLES) this.#samples.shift();
 		ping.answered?.(took, number);
 	}

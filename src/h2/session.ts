@@ -134,6 +134,11 @@ export class Session implements OutboundOwner {
 		return this.#receiver.streams.size;
 	}
 
+	/** For the outbound side. */
+	get shortestRoundTrip(): number {
+		return this.#control.pings.shortest;
+	}
+
 	/** The round trip in milliseconds, as the last PINGs measured it; 0 before the first answer. */
 	get rtt(): number {
 		return this.#control.pings.rtt;
