@@ -66,7 +66,7 @@ export class Outbound {
 
 	/**
 	 * @param unsentLimit most bytes handed to the socket and not yet sent; twice as many while it takes large writes at once
-	 * @param paced whether large bodies are held to what the link takes while small ones pass
+	 * @param paced whether large bodies that queue up on their way are held to what the link takes while small ones pass
 	 */
 	constructor(socket: Duplex, encoder: HpackEncoder, unsentLimit: number, paced: boolean, owner: OutboundOwner) {
 		this.#socket = socket;

@@ -64,8 +64,8 @@ export interface SessionOptions {
 	/** Most bytes handed to the socket and not yet sent (256 KiB); twice as many while it takes large writes at once. */
 	readonly unsentLimit?: number;
 	/**
-	 * While small bodies pass, large ones have no more under way than the link takes in a few round trips, as PINGs tell: some hundred a
-	 * second, or thousands on a fast link, so it is for peers that are known to mind none (false).
+	 * While small bodies pass, large ones that queue up on their way are held to what the link takes. PINGs tell: some hundred a second, or
+	 * thousands on a fast link, so it is for peers that are known to mind none (false).
 	 */
 	readonly paced?: boolean;
 	/** Streams that may end in a reset without a response (RESET_BUDGET, which is for peers that were authenticated). */

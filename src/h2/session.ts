@@ -5,7 +5,6 @@
 import type { Duplex } from 'node:stream';
 import { Control, checkExtension } from './control.ts';
 import { FrameParser } from './frame-parser.ts';
-import { FRAME_BYTES } from './frame-writer.ts';
 import { HpackDecoder } from './hpack-decoder.ts';
 import { HpackEncoder } from './hpack-encoder.ts';
 import { OVERHEAD_BUDGET, RESET_BUDGET, UNFINISHED_TIMEOUT } from './limits.ts';
@@ -29,8 +28,9 @@ import type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './ses
 import type { Settings } from './settings.ts';
 import { endThenDestroy } from './socket-ending.ts';
 import type { Stream, StreamHandler } from './stream.ts';
+import { StreamCredit } from './stream-credit.ts';
 import { UnfinishedWatch } from './unfinished-watch.ts';
-import { openingWindow, WindowBudget } from './window.ts';
+import { WindowBudget } from './window.ts';
 
 export type { ExtensionFrame, Role, SessionHandler, SessionOptions } from './session-handler.ts';
 
@@ -49,8 +49,7 @@ export class Session implements OutboundOwner {
 	readonly #receiver: Receiver;
 	readonly #outbound: Outbound;
 	readonly #control: Control;
-	readonly #budget: WindowBudget;
-	readonly #maxStreamWindow: number;
+	readonly #credit: StreamCredit;
 	readonly #watch: UnfinishedWatch;
 	#goawayReceived = false;
 	#shuttingDown = false;
@@ -62,8 +61,7 @@ export class Session implements OutboundOwner {
 		this.role = role;
 		this.socket = socket;
 		this.#handler = handler;
-		this.#maxStreamWindow = options.maxStreamWindow ?? 32 * MiB;
-		this.#budget = new WindowBudget(options.windowBudget ?? 64 * MiB, options.processBudget);
+		const budget = new WindowBudget(options.windowBudget ?? 64 * MiB, options.processBudget);
 		const encoder = new HpackEncoder(options.neverIndexed ? { neverIndexed: options.neverIndexed } : {});
 		this.#outbound = new Outbound(socket, encoder, options.unsentLimit ?? 256 * 1024, options.paced ?? false, this);
 		const maxListSize = settings.maxHeaderListSize ?? 64 * 1024;
@@ -72,7 +70,7 @@ export class Session implements OutboundOwner {
 		this.#receiver = new Receiver(this, {
 			outbound: this.#outbound,
 			decoder,
-			budget: this.#budget,
+			budget,
 			resets: new PeerBudget(options.resetBudget ?? RESET_BUDGET, 'streams were reset'),
 			maxConnectionWindow: options.maxConnectionWindow ?? 64 * MiB,
 			mostStreams: () => this.#control.announced.mostStreams(this.local.maxConcurrentStreams),
@@ -87,6 +85,13 @@ export class Session implements OutboundOwner {
 			overhead: new PeerBudget(options.overheadBudget ?? OVERHEAD_BUDGET, 'frames carry no message'),
 			acknowledged: (changed) => this.#parser.setLimits(changed),
 			goaway: (last, code, debugData) => this.#goaway(last, code, debugData),
+		});
+		this.#credit = new StreamCredit({
+			outbound: this.#outbound,
+			pings: this.#control.pings,
+			budget,
+			maxWindow: options.maxStreamWindow ?? 32 * MiB,
+			ping: () => this.ping(),
 		});
 		const expectPreface = role === 'server';
 		this.#parser = new FrameParser(decoder, maxListSize, maxFrameSize, expectPreface, this.#receiver, this.#control);
@@ -296,21 +301,7 @@ export class Session implements OutboundOwner {
 	}
 
 	creditStream(stream: Stream): void {
-		const window = stream.receiveWindow;
-		const before = window.size;
-		const increment = window.credit(
-			performance.now(),
-			this.rtt,
-			openingWindow(this.openStreams),
-			this.#maxStreamWindow,
-			this.#budget,
-		);
-		if (increment === 0) return;
-		this.#outbound.frames.windowUpdate(stream.id, increment);
-		this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);
-		this.#outbound.schedule();
-		// What grows is in use: so the round trip by which it grows is measured while it is.
-		if (window.size > before && this.#control.pings.idle) this.ping();
+		this.#credit.give(stream, this.openStreams);
 	}
 
 	drained(stream: Stream): void {
