@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { talkingUpstream } from './event-stream.ts';
 import { joined, startHub } from './hub-process.ts';
-import { ask, closedPort, eventually, WAITS } from './stack.ts';
+import { closedPort } from './ports.ts';
+import { ask, eventually, WAITS } from './stack.ts';
 
 export interface Restart {
 	/** Milliseconds from when the hub listened again until all agents were back. */

@@ -8,7 +8,8 @@ import { joined, startHub } from './hub-process.ts';
 import { Ledger } from './ledger.ts';
 import { Apps, type Plan } from './ledger-apps.ts';
 import { ledgerUpstream } from './ledger-upstream.ts';
-import { closedPort, eventually, WAITS } from './stack.ts';
+import { closedPort } from './ports.ts';
+import { eventually, WAITS } from './stack.ts';
 
 const CONNECTIONS = 150;
 const APPS = 10 * CONNECTIONS;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -30,16 +30,6 @@ function isExecutable(file: string): boolean {
 		// Not in this folder.
 		return false;
 	}
-}
-
-/** A port that nothing listens on at the moment, for programs that cannot choose one themselves. */
-export async function freePort(): Promise<number> {
-	const server = createServer().listen(0, '127.0.0.1');
-	await once(server, 'listening');
-	const address = server.address();
-	server.close();
-	await once(server, 'close');
-	return typeof address === 'object' && address !== null ? address.port : assert.fail('no port');
 }
 
 /** Starts a daemon in the foreground, waits until it listens, ends it after the test. */

@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { findProgram, freePort, startDaemon } from './peer-process.ts';
+import { findProgram, startDaemon } from './peer-process.ts';
+import { closedPort } from './ports.ts';
 
 const TEMP_PATHS = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
 
@@ -79,7 +80,7 @@ async function run(
 ): Promise<number> {
 	const folder = await mkdtemp(join(tmpdir(), 'slime-proxy-'));
 	context.after(() => rm(folder, { recursive: true, force: true }));
-	const port = await freePort();
+	const port = await closedPort();
 	await start(port, folder, configure(port, folder));
 	return port;
 }

@@ -3,25 +3,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { assertBuilt, MAIN } from './built.ts';
 import { eventually } from './stack.ts';
-
-/** Whether a server could listen there. */
-export async function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
-	const server = createTcpServer();
-	const listening = once(server, 'listening').then(
-		() => true,
-		() => false,
-	);
-	server.listen(port, host);
-	const free = await listening;
-	server.close();
-	return free;
-}
 
 export interface Shell {
 	/** Runs a block to its end, which must be a good one; what it printed. */

@@ -1,6 +1,5 @@
 /** A hub, its agents and their upstreams in one process on port 0, and clients that show exactly what an application sees. */
 import assert from 'node:assert/strict';
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import {
 	createServer,
@@ -169,21 +168,6 @@ export async function listenOn(
 	await once(server, 'listening');
 	context.after(() => void server.close());
 	return (server.address() as AddressInfo).port;
-}
-
-/** A port at which nothing listens: one below those that systems give out by themselves, so that nobody else gets it meanwhile. */
-export async function closedPort(): Promise<number> {
-	const port = 16_384 + randomInt(16_384);
-	const server = createTcpServer().listen(port, '127.0.0.1');
-	try {
-		await once(server, 'listening');
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-		return closedPort();
-	}
-	server.close();
-	await once(server, 'close');
-	return port;
 }
 
 export type AgentWish = Partial<GivenAgentOptions> & Pick<TokenRequest, 'scopes' | 'scopePaths'>;

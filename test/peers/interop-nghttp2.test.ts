@@ -10,8 +10,9 @@ import { Recorder } from '../helpers/h2-peer.ts';
 import { type EngineClient, type EngineClientOptions, engineClient, request } from '../helpers/interop-client.ts';
 import { type EngineServer, engineServer, windows } from '../helpers/interop-server.ts';
 import { GiB, PatternExchange, PatternSource } from '../helpers/pattern-body.ts';
-import { findProgram, freePort, type Ran, RunningPeer, startDaemon } from '../helpers/peer-process.ts';
+import { findProgram, type Ran, RunningPeer, startDaemon } from '../helpers/peer-process.ts';
 import { runPiped } from '../helpers/piped-peer.ts';
+import { closedPort } from '../helpers/ports.ts';
 
 /** Many times what the longest takes: what hangs fails. */
 const bounded = { timeout: 120_000 };
@@ -141,7 +142,7 @@ async function nghttpd(
 ): Promise<Nghttpd> {
 	const dir = await folderWith(context, 'gigabyte', GiB);
 	await writeFile(join(dir, 'small'), 'small');
-	const port = await freePort();
+	const port = await closedPort();
 	const program = findProgram('nghttpd', 'nghttp2-server');
 	await startDaemon(context, program, ['--no-tls', '-a', '127.0.0.1', '-d', dir, ...args, String(port)], port);
 	return { client: await engineClient(context, port, options), dir };

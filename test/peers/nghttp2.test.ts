@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { after, before, it } from 'node:test';
 import { Session, type SessionHandler } from '../../src/h2/session.ts';
 import { GET, OK, POST, Recorder } from '../helpers/h2-peer.ts';
-import { findProgram, freePort, startDaemon } from '../helpers/peer-process.ts';
+import { findProgram, startDaemon } from '../helpers/peer-process.ts';
+import { closedPort } from '../helpers/ports.ts';
 
 /** What a client printed, once it has ended. */
 async function run(tool: 'nghttp' | 'h2load', args: string[]): Promise<string> {
@@ -97,7 +98,7 @@ it('h2load uploads 40 bodies through small windows', async () => {
 });
 
 it('the engine downloads from nghttpd and uploads to it', async (context) => {
-	const port = await freePort();
+	const port = await closedPort();
 	const args = ['--no-tls', '-a', '127.0.0.1', '--trailer', 'x-sum: 7', '-d', dir, String(port)];
 	await startDaemon(context, findProgram('nghttpd', 'nghttp2-server'), args, port);
 	const socket = net.connect(port, '127.0.0.1');

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { findProgram } from '../helpers/peer-process.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { Scrape } from '../helpers/scraping.ts';
-import { ask, closedPort, stack, upstream } from '../helpers/stack.ts';
+import { ask, stack, upstream } from '../helpers/stack.ts';
 
 const ALERTS = new URL('../../docs/observability/alerts.yaml', import.meta.url).pathname;
 const DASHBOARD = new URL('../../docs/observability/dashboard.json', import.meta.url);

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { APPS, AppLoad } from '../helpers/app-load.ts';
 import { startCli } from '../helpers/cli.ts';
 import { joined } from '../helpers/hub-process.ts';
-import { findProgram, freePort } from '../helpers/peer-process.ts';
+import { findProgram } from '../helpers/peer-process.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { ask, eventually, SECRET, upstream } from '../helpers/stack.ts';
 
 const LIMIT = { timeout: 90_000 };
@@ -16,7 +17,7 @@ test(
 	'a hub that is started by its first app serves applications, agents and operators each on their own socket',
 	LIMIT,
 	async (t) => {
-		const [apps, agents, admin] = [await freePort(), await freePort(), await freePort()];
+		const [apps, agents, admin] = [await closedPort(), await closedPort(), await closedPort()];
 		const listen = [apps, agents, admin].map((port) => `-l 127.0.0.1:${port}`).join(' ');
 		const shell = `exec ${PROGRAM()} ${listen} --fdname=apps:agents:admin -E SLIME_HUB_SECRET "$0" "$@"`;
 		const hub = startCli(['hub', 'run', '--host', '203.0.113.1', '--port', '1'], {
@@ -44,7 +45,7 @@ test(
 	'a hub is restarted under load on a socket of systemd-socket-activate, and no app sees an error',
 	LIMIT,
 	async (t) => {
-		const port = await freePort();
+		const port = await closedPort();
 		// As a service with Restart=always: the next hub is started when one has ended.
 		const hubs =
 			'while sh -c "echo process \\$\\$; LISTEN_PID=\\$\\$ exec \\"\\$0\\" \\"\\$@\\"" "$0" "$@"; do :; done';

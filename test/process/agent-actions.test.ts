@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runCli } from '../helpers/cli.ts';
-import { ask, assertError, closedPort, eventually, stack, token, upstream } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { ask, assertError, eventually, stack, token, upstream } from '../helpers/stack.ts';
 
 test('an agent is drained, resumed and disconnected by its id', async (t) => {
 	const service = await upstream(t, (_req, res) => res.end('ok'));

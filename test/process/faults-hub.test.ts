@@ -7,7 +7,8 @@ import { allowDescriptors, descriptorsOf } from '../helpers/descriptors.ts';
 import { eventAtOnce, talkingUpstream } from '../helpers/event-stream.ts';
 import { joined, startHub } from '../helpers/hub-process.ts';
 import { restartHub } from '../helpers/hub-restart.ts';
-import { ask, closedPort, eventually, WAITS } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { ask, eventually, WAITS } from '../helpers/stack.ts';
 
 const AGENTS = 100;
 

@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createTokens } from '../../src/auth/tokens.ts';
 import { runCli } from '../helpers/cli.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { shell } from '../helpers/shell.ts';
-import { ask, closedPort } from '../helpers/stack.ts';
+import { ask } from '../helpers/stack.ts';
 
 const FILES = ['app-password', 'hub.yaml', 'secret', 'token'];
 

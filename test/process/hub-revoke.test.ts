@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type CliProcess, runCli, startForTest as start } from '../helpers/cli.ts';
 import { talkingUpstream } from '../helpers/event-stream.ts';
-import { closedPort, listenOn } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { listenOn } from '../helpers/stack.ts';
 
 const SECRET = { SLIME_HUB_SECRET: 'a secret for tests only' };
 

@@ -6,11 +6,12 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isFree, shell } from '../helpers/shell.ts';
-import { closedPort, eventually } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { shell } from '../helpers/shell.ts';
+import { eventually } from '../helpers/stack.ts';
 import { askTls } from '../helpers/tls-clients.ts';
 
-/** The hub's, and that of the service. Only if one is taken here another one stands in its place. */
+/** The hub's, and that of the service. */
 const PORTS = [8443, 8000];
 
 /** The shell blocks below a heading, up to the next one. */
@@ -31,7 +32,8 @@ test('the way to TLS in the README leads to a served request, and to renewed cer
 	const ports: number[] = [];
 	for (const written of PORTS) {
 		assert.ok(text.includes(String(written)));
-		const port = (await isFree(written)) ? written : await closedPort();
+		// In place of those written, which another test may have at the same time.
+		const port = await closedPort();
 		text = text.replaceAll(String(written), String(port));
 		ports.push(port);
 	}

@@ -9,7 +9,8 @@ import type { ReloadOutcome } from '../../src/admin/api.ts';
 import { adminJson, askAdmin } from '../helpers/admin-api.ts';
 import { type CliProcess, startCli } from '../helpers/cli.ts';
 import { joined } from '../helpers/hub-process.ts';
-import { type Answer, Arrivals, ask, closedPort, SECRET, stack, token, upstream } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { type Answer, Arrivals, ask, SECRET, stack, token, upstream } from '../helpers/stack.ts';
 
 const STREAMS = 100;
 

@@ -13,8 +13,9 @@ import { createTokens } from '../../src/index.ts';
 import { DOCUMENT } from '../helpers/admin-api.ts';
 import { type CliOptions, type CliProcess, runCli, startCli, startNode } from '../helpers/cli.ts';
 import { h2Ask, h2Connect } from '../helpers/h2-app.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { Captured, formsOf, newSecret, secretsGiven } from '../helpers/secret-search.ts';
-import { closedPort, eventually, rawUpstream } from '../helpers/stack.ts';
+import { eventually, rawUpstream } from '../helpers/stack.ts';
 import { tlsFiles } from '../helpers/tls-clients.ts';
 
 /** Characters that a header's token may have, and URLs and base64 write otherwise. */

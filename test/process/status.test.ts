@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { runCli } from '../helpers/cli.ts';
-import { ask, closedPort, eventually, listenOn, stack, token, upstream } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { ask, eventually, listenOn, stack, token, upstream } from '../helpers/stack.ts';
 
 test('the status is two tables, and JSON when that is asked for', async (t) => {
 	const service = await upstream(t, (_req, res) => res.end());

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runCli, startCli } from '../helpers/cli.ts';
-import { Arrivals, ask, closedPort, eventually, stack, upstream, WAITS } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { Arrivals, ask, eventually, stack, upstream, WAITS } from '../helpers/stack.ts';
 import { onTerminal } from '../helpers/terminal.ts';
 
 const HUB = { hub: { adminPort: 0 } };

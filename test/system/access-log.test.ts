@@ -5,11 +5,11 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { ACCESS_LOG_FIELDS, type AccessLogField, type AccessLogOptions } from '../../src/config/access-log.ts';
 import { createLogger, type GivenHubOptions } from '../../src/index.ts';
+import { closedPort } from '../helpers/ports.ts';
 import {
 	type AgentWish,
 	Arrivals,
 	ask,
-	closedPort,
 	eventually,
 	type LogSink,
 	type Stack,

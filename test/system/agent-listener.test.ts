@@ -6,7 +6,8 @@ import { Duplex } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
 import { h2Ask, h2Connect } from '../helpers/h2-app.ts';
-import { ask, assertError, closedPort, RawClient, stack, upstream } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { ask, assertError, RawClient, stack, upstream } from '../helpers/stack.ts';
 import { askTls, refusal, tlsFiles } from '../helpers/tls-clients.ts';
 
 test('agents join at the port for agents, applications are served at theirs, and neither at the other', async (t) => {

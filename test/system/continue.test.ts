@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { h2Answer, h2Connect } from '../helpers/h2-app.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { KINDS, type Kind, protocolUpstream, type Req, type Res } from '../helpers/protocol-upstream.ts';
-import { Arrivals, ask, closedPort, eventually, listenOn, RawClient, rawUpstream, stack } from '../helpers/stack.ts';
+import { Arrivals, ask, eventually, listenOn, RawClient, rawUpstream, stack } from '../helpers/stack.ts';
 
 type Asked = (req: Req, res: Res) => void;
 

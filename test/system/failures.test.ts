@@ -1,12 +1,12 @@
 /** What an app is told when a request that was admitted cannot be served: every 502, 503 and 504 before response headers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { closedPort } from '../helpers/ports.ts';
 import {
 	Arrivals,
 	answering,
 	ask,
 	assertError,
-	closedPort,
 	eventually,
 	RawClient,
 	rawUpstream,

@@ -4,18 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { type Agent, createAgent } from '../../src/index.ts';
 import { type FakeName, fakeName } from '../helpers/names.ts';
-import {
-	Arrivals,
-	ask,
-	closedPort,
-	eventually,
-	LogSink,
-	listenOn,
-	stack,
-	token,
-	upstream,
-	WAITS,
-} from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { Arrivals, ask, eventually, LogSink, listenOn, stack, token, upstream, WAITS } from '../helpers/stack.ts';
 
 const NAME = 'hubs.test';
 

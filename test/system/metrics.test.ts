@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { createAgent } from '../../src/index.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { Scrape } from '../helpers/scraping.ts';
 import { seeded } from '../helpers/seeded.ts';
-import { Arrivals, ask, closedPort, eventually, RawClient, stack, token, upstream } from '../helpers/stack.ts';
+import { Arrivals, ask, eventually, RawClient, stack, token, upstream } from '../helpers/stack.ts';
 
 const hub = { adminPort: 0 };
 

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import type { HubStatus } from '../../src/admin/status.ts';
 import { createAgent, createTokens, type GivenHubOptions } from '../../src/index.ts';
 import { adminJson, askAdmin } from '../helpers/admin-api.ts';
-import { Arrivals, ask, closedPort, eventually, RawClient, SECRET, stack, upstream } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { Arrivals, ask, eventually, RawClient, SECRET, stack, upstream } from '../helpers/stack.ts';
 import { askTls, tlsFiles } from '../helpers/tls-clients.ts';
 
 const BASE: GivenHubOptions = { secret: SECRET, host: '127.0.0.1', port: 0, adminPort: 'off' };

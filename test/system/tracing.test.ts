@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import type { Tracing } from '../../src/index.ts';
 import { type CollectedSpan, Collector } from '../helpers/otlp-collector.ts';
-import { Arrivals, ask, closedPort, eventually, LogSink, stack, upstream, WAITS } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { Arrivals, ask, eventually, LogSink, stack, upstream, WAITS } from '../helpers/stack.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';

@@ -7,6 +7,7 @@ import { Flag, FrameType } from '../../src/h2/protocol.ts';
 import { createAgent } from '../../src/index.ts';
 import { UPSTREAM_STATE_FRAME } from '../../src/tunnel/upstream-state.ts';
 import { frame, type RawPeer } from '../helpers/h2-peer.ts';
+import { closedPort } from '../helpers/ports.ts';
 import { limitOf, RawHub, rawAgent } from '../helpers/raw-tunnels.ts';
 import { RestartableUpstream, UPSTREAM_KINDS } from '../helpers/restartable-upstream.ts';
 import { Scrape } from '../helpers/scraping.ts';
@@ -14,7 +15,6 @@ import {
 	Arrivals,
 	ask,
 	assertError,
-	closedPort,
 	eventually,
 	LogSink,
 	rawUpstream,

@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeCertificates, writeCertificates } from '../helpers/certificates.ts';
+import { closedPort } from '../helpers/ports.ts';
 import {
 	ask,
 	assertError,
-	closedPort,
 	eventually,
 	listenOn,
 	rawUpstream,

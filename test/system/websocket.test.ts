@@ -6,7 +6,8 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
 import { test } from 'node:test';
-import { answering, closedPort, eventually, listenOn, RawClient, rawUpstream, stack } from '../helpers/stack.ts';
+import { closedPort } from '../helpers/ports.ts';
+import { answering, eventually, listenOn, RawClient, rawUpstream, stack } from '../helpers/stack.ts';
 import {
 	ACCEPT,
 	closing,
