@@ -24,7 +24,7 @@ import type { Session } from './session.ts';
 import { Stream, type StreamFailure, type StreamHandler } from './stream.ts';
 import { Received, StreamState, verdictOn } from './stream-state.ts';
 import { StreamTable } from './stream-table.ts';
-import { ReceiveWindow, type WindowBudget } from './window.ts';
+import { openingConnectionWindow, ReceiveWindow, type WindowBudget } from './window.ts';
 
 export interface ReceiverOptions {
 	readonly outbound: Outbound;
@@ -369,7 +369,9 @@ export class Receiver implements StreamFrames {
 	/** Its growth costs nothing: what is received lies in the windows of streams. */
 	#creditConnection(): void {
 		const { maxConnectionWindow } = this.#options;
-		const increment = this.window.credit(performance.now(), this.#session.rtt, 0, maxConnectionWindow, null);
+		const { rtt } = this.#session;
+		const floor = openingConnectionWindow(rtt);
+		const increment = this.window.credit(performance.now(), rtt, floor, maxConnectionWindow, null);
 		if (increment > 0) {
 			this.#outbound.frames.windowUpdate(0, increment);
 			this.#outbound.countAnswer(FRAME_BYTES.WINDOW_UPDATE);

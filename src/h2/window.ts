@@ -13,6 +13,17 @@ export function openingWindow(streams: number): number {
 	return Math.min(STREAM_WINDOW, Math.floor(ALL_STREAM_WINDOWS / streams));
 }
 
+/** Bytes in a millisecond that a link is expected to carry, before any were measured. */
+const EXPECTED_RATE = 640 * 1024;
+
+/**
+ * What a connection's window opens to: what all of its streams may have on their way.
+ * @param rtt milliseconds
+ */
+export function openingConnectionWindow(rtt: number): number {
+	return EXPECTED_RATE * rtt;
+}
+
 /** Bytes by which windows may grow beyond where they started: one a connection, and one above them for the process. */
 export class WindowBudget {
 	readonly #limit: number;
@@ -49,6 +60,8 @@ export class WindowBudget {
 const MOST_HELD_BACK = 1024 * 1024;
 /** A window is made as large as what comes in so many round trips: the rate is measured over half a window, and may rise. */
 const ROUND_TRIPS = 2;
+/** So many for a small window that was read in a small part of one: the link is only just being filled. */
+const ROUND_TRIPS_AT_FIRST = 8;
 /** A burst is no long measurement: so many times its size is what a window becomes at once. */
 const MOST_GROWTH = 256;
 /** Milliseconds: what came in one read came in no time, which is no rate. */
@@ -137,9 +150,12 @@ export class ReceiveWindow {
 	/** The size that fits what was measured, 0 if that was not enough. */
 	#fitting(now: number, rtt: number): number {
 		if (this.#since === 0 || this.#measured * 2 < this.size) return 0;
-		const rate = this.#measured / Math.max(now - this.#since, SHORTEST_MS);
+		const took = Math.max(now - this.#since, SHORTEST_MS);
+		const rate = this.#measured / took;
+		const isFirst = this.size < STREAM_WINDOW && took * ROUND_TRIPS_AT_FIRST <= rtt;
+		const roundTrips = isFirst ? ROUND_TRIPS_AT_FIRST : ROUND_TRIPS;
 		this.#since = this.#measured = 0;
-		return Math.min(ROUND_TRIPS * rtt * rate, MOST_GROWTH * this.size);
+		return Math.min(roundTrips * rtt * rate, MOST_GROWTH * this.size);
 	}
 
 	/** Raises the size at once, outside any budget; the increment to send. */

@@ -40,9 +40,15 @@ describe('ReceiveWindow', () => {
 
 	it('becomes what is read in two round trips, at most 256 times as much at once, up to its limit', () => {
 		assert.deepEqual(sizes(1000, 5, 10, 1 << 20), [2000, 4000, 8000, 16_000]);
-		assert.deepEqual(sizes(1000, 1, 100, 1 << 20), [100_000, 1 << 20, 1 << 20, 1 << 20]);
+		assert.deepEqual(sizes(1000, 1, 7, 1 << 20), [7000, 49_000, 343_000, 1 << 20]);
 		assert.deepEqual(sizes(100, 1, 5000, 1 << 20), [25_600, 1 << 20, 1 << 20, 1 << 20]);
 		assert.deepEqual(sizes(1000, 5, 10, 3000), [2000, 3000, 3000, 3000]);
+	});
+
+	it('becomes what is read in eight while it is below a MiB and half of it comes in an eighth of a round trip', () => {
+		assert.deepEqual(sizes(1000, 1, 8, 1 << 30), [32_000, 1_024_000, 32_768_000, 262_144_000]);
+		assert.deepEqual(sizes(1 << 20, 1, 8, 1 << 30).slice(0, 1), [8 << 20]);
+		assert.deepEqual(sizes((1 << 20) - 2, 1, 8, 1 << 30).slice(0, 1), [((1 << 20) - 2) * 32]);
 	});
 
 	it('grows out of its budget only', () => {
