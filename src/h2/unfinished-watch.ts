@@ -39,9 +39,20 @@ export class UnfinishedWatch {
 	readonly #check = (): void => {
 		this.#timer = undefined;
 		if (this.#since === 0) return;
-		const left = this.#since + this.#limit - performance.now();
-		// A timer may be early by a fraction of a millisecond.
-		if (left < 1) this.#expired();
-		else this.#timer = setTimeout(this.#check, left).unref();
+		const left = this.#left;
+		if (left > 0) this.#timer = setTimeout(this.#check, left).unref();
+		// The process itself may have stood still: what came meanwhile is read before this.
+		else setImmediate(this.#confirm);
 	};
+
+	readonly #confirm = (): void => {
+		if (this.#since === 0 || this.#timer !== undefined) return;
+		if (this.#left > 0) this.#check();
+		else this.#expired();
+	};
+
+	/** Milliseconds; a timer may be early by a fraction of one. */
+	get #left(): number {
+		return Math.max(0, Math.floor(this.#since + this.#limit - performance.now()));
+	}
 }

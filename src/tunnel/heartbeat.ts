@@ -21,7 +21,11 @@ export class Heartbeat {
 	#received = 0;
 	#progress = 0;
 	#lastSign = performance.now();
-	#askedAt = 0;
+	/**
+	 * Ticks since it was asked, 0 if it was not. Time is not enough: where the process itself stood still, an answer may have come that is
+	 * read only after this.
+	 */
+	#silentTicks = 0;
 
 	/** @param dead is called once; the caller ends the session */
 	constructor(session: Session, options: HeartbeatOptions, dead: () => void) {
@@ -42,15 +46,15 @@ export class Heartbeat {
 			this.#received = received;
 			this.#progress = progress;
 			this.#lastSign = now;
-			this.#askedAt = 0;
+			this.#silentTicks = 0;
 			return;
 		}
-		if (this.#askedAt > 0) {
-			if (now - this.#askedAt < this.#options.timeout) return;
+		if (this.#silentTicks > 0) {
+			if (++this.#silentTicks <= TICKS_PER_TIMEOUT) return;
 			this.stop();
 			this.#dead();
 		} else if (now - this.#lastSign >= this.#options.interval) {
-			this.#askedAt = now;
+			this.#silentTicks = 1;
 			this.#session.ping();
 		}
 	}

@@ -28,8 +28,8 @@ for (const [what, request] of Object.entries({
 				if (how === 'fin') client.socket.end();
 				else client.socket.resetAndDestroy();
 				await eventually('the upstream saw its connection close', () => service.active === 0);
-				// 100 ms by contract; the rest is for a busy machine.
-				assert.ok(performance.now() - began < 1000);
+				// 100 ms by contract; the rest is for a busy machine, on which nothing else ends it any sooner.
+				assert.ok(performance.now() - began < 10_000);
 				await workerFree(hub);
 				void arrivals.next().then(([, next]) => next.end('next'));
 				// It may have to wait for the moment until the agent says that its worker has stopped.

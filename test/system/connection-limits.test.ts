@@ -13,7 +13,7 @@ import { h2Answer, h2Ask, h2Connect } from '../helpers/h2-app.ts';
 import { Arrivals, eventually, RawClient, type Stack, stack, upstream } from '../helpers/stack.ts';
 
 /** Milliseconds: short enough to wait for, long enough for every honest step of these tests. */
-const SHORT = 300;
+const SHORT = 1000;
 const GET = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 /** SETTINGS without any. */
@@ -107,7 +107,7 @@ test('a TLS handshake that does not go on is ended', async (t) => {
 	const folder = await mkdtemp(joinPath(tmpdir(), 'slime-slow-'));
 	t.after(() => rm(folder, { recursive: true }));
 	const { cert, key, ca } = await writeCertificates(folder);
-	const served = await stack(t, [], { hub: { tls: { cert, key }, handshakeTimeout: SHORT } });
+	const served = await stack(t, [], { hub: { tls: { cert, key }, handshakeTimeout: 2 * SHORT } });
 	const silent = await RawClient.open(t, served.port);
 	assert.equal(await silent.all(), '');
 	const begun = await RawClient.open(t, served.port);

@@ -130,9 +130,10 @@ test('a full queue is 503 queue_full, a wait too long 503 queue_timeout', async 
 	const { port, hub } = await stack(t, [], {
 		hub: { queue: { mode: 'header', max: 1, timeout: 300_000, maxBytes: 1024 * 1024 } },
 	});
-	const first = ask(port, '/', { headers: { ...BLOCK, 'slime-queue-timeout': '0.6' } });
+	const first = ask(port, '/', { headers: { ...BLOCK, 'slime-queue-timeout': '3' } });
 	await eventually('one waits', () => hub.waiting === 1);
-	assertError(await ask(port, '/', { headers: BLOCK }), 503, 'queue_full');
+	const second = { ...BLOCK, 'slime-queue-timeout': '0.05' };
+	assertError(await ask(port, '/', { headers: second }), 503, 'queue_full');
 	assertError(await first, 503, 'queue_timeout');
 	assert.equal(hub.waiting, 0);
 });

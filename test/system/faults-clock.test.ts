@@ -28,8 +28,9 @@ for (const [where, ms] of [
 		assert.equal(log.has('does not answer any more'), false);
 		assert.equal(hub.agents, 1);
 		// One that comes back afterwards is let in.
-		sites[0]?.proxy.cut('reset');
-		await eventually('it is back', () => sites[0]?.agent.connected === 1 && sites[0].proxy.open > 0);
+		const [site] = sites;
+		site?.proxy.cut('reset');
+		await eventually('it is back', () => site?.proxy.accepted === 2 && site.agent.connected === 1 && hub.agents === 1);
 		assert.equal(await apps.request({ ...EVENTS, down: 1000 }), 'whole');
 		await settle();
 		assertNoErrors(ledger);

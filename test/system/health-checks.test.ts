@@ -167,7 +167,7 @@ test('a service that answers nobody else while it works is not taken for ill', L
 		if (!silent) res.end();
 	});
 	const scene = await stack(t, [upstream.address], {
-		agent: { healthCheck: { ...CHECK, timeout: 300, unhealthyThreshold: 1 } },
+		agent: { healthCheck: { ...CHECK, timeout: 5000, unhealthyThreshold: 1 } },
 	});
 	silent = true;
 	const before = checks;

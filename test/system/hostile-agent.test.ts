@@ -5,6 +5,7 @@ import { ErrorCode, Flag, FrameType } from '../../src/h2/protocol.ts';
 import { codeOf, frame, OK, type RawPeer, settingsFrame, uint32 } from '../helpers/h2-peer.ts';
 import { bytesInUse, MiB, times } from '../helpers/hostile.ts';
 import { fakeAgent } from '../helpers/hostile-tunnel.ts';
+import { slowClock } from '../helpers/slow-clock.ts';
 import { ask, assertError, eventually, RawClient, type Stack, stack, token, upstream } from '../helpers/stack.ts';
 
 const { ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR } = ErrorCode;
@@ -42,6 +43,7 @@ for (const [what, piece] of floods) {
 	test(`an agent that ${what} without end is cut, its request is an error, others go on`, {
 		timeout: 60_000,
 	}, async (t) => {
+		slowClock(t);
 		const it = await attacked(t);
 		const { peer, port, log } = it;
 		const victim = ask(port, '/', { headers: EVIL });

@@ -8,6 +8,7 @@ import { codeOf, frame, GET, POST, type RawPeer, settingsFrame, uint32 } from '.
 import { bytesInUse, MiB, times } from '../helpers/hostile.ts';
 import { FakeHub } from '../helpers/hostile-tunnel.ts';
 import { protocolUpstream } from '../helpers/protocol-upstream.ts';
+import { slowClock } from '../helpers/slow-clock.ts';
 import {
 	type AgentWish,
 	ask,
@@ -118,6 +119,7 @@ function bomb(peer: RawPeer, i: number): Buffer {
 
 for (const [what, piece] of floods) {
 	test(`a hub that ${what} without end is left, and the other hub notices nothing`, { timeout: 60_000 }, async (t) => {
+		slowClock(t);
 		const it = await attacked(t);
 		const { peer, log, service } = it;
 		const before = bytesInUse();

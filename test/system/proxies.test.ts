@@ -162,7 +162,7 @@ test('a stranger that sends a PROXY header is answered 400', async (t) => {
 });
 
 test('a PROXY header that is malformed, missing or late ends the connection without an answer', async (t) => {
-	const { port, hub, log } = await scene(t, { proxyProtocol: true, headersTimeout: 200 });
+	const { port, hub, log } = await scene(t, { proxyProtocol: true, headersTimeout: 1500 });
 	assert.equal(await exchange(t, port, PROXY, `${GET}\r\n`), '');
 	assert.equal(await exchange(t, port, PROXY, `PROXY TCP4 1.1.1.1 x 1 1\r\n${GET}\r\n`), '');
 	assert.equal(await exchange(t, port, PROXY, proxyV2({ source: '192.0.2.1', tlvs: Buffer.alloc(600) })), '');

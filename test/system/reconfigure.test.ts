@@ -30,7 +30,7 @@ test('passwords, limits and the queue change under an open stream and a waiting 
 		appPassword: 'new',
 		concurrent: 2,
 		queue: { mode: 'always', max: 0, timeout: 1000, maxBytes: 0 },
-		firstByteTimeout: 500,
+		firstByteTimeout: 3000,
 		cors: {
 			origins: ['https://a.example'],
 			methods: ['*'],

@@ -12,10 +12,11 @@ const LIMIT = { timeout: 60_000 };
 const WORKERS = [1, 1, 2, 3, 1];
 /**
  * A worker may be free for 100 ms while somebody waits: 20 looks in a row, every 5 ms at least. Everything is in this process, so a
- * machine that has no time for it makes the looks as much later as all else.
+ * machine that has no time for it makes the looks as much later as all else; but then each turn of the loop has one, and a worker that
+ * goes from a hub to the next and back to an app that leaves takes about 20.
  */
 const LOOK_EVERY = 5;
-const MOST_LOOKS = 20;
+const MOST_LOOKS = 60;
 
 interface Hubs {
 	readonly hubs: Stack[];

@@ -22,7 +22,7 @@ async function scene(t: TestContext, hub: Partial<GivenHubOptions>) {
 	const service = await upstream(t, arrivals.handler);
 	const whole = await stack(t, [], { hub });
 	const log = new LogSink();
-	const token = await tokenFor(4000);
+	const token = await tokenFor(10_000);
 	const agent = await createAgent({
 		token,
 		hubs: [whole.hub.url],

@@ -15,7 +15,12 @@ interface Scene {
 	readonly env: NodeJS.ProcessEnv;
 	readonly log: LogSink;
 	messages(): Promise<string[]>;
+	/** The same, once that is so. */
+	until(told: (messages: readonly string[]) => boolean): Promise<string[]>;
 }
+
+/** Milliseconds after which what was not told is a fault. */
+const LONG = 60_000;
 
 /** @param script what the program does; null for none at all */
 async function scene(
@@ -37,11 +42,20 @@ async function scene(
 	const notifier = Notifier.from({ env: given, pid: 123, logger: log.logger, ...options });
 	assert.ok(notifier);
 	context.after(() => notifier.close());
+	const messages = async () => (await readFile(socket, 'utf8')).split('\n').slice(0, -1);
 	return {
 		notifier,
 		env: given,
 		log,
-		messages: async () => (await readFile(socket, 'utf8')).split('\n').slice(0, -1),
+		messages,
+		async until(told) {
+			const deadline = performance.now() + LONG;
+			for (;;) {
+				const now = await messages();
+				if (told(now)) return now;
+				assert.ok(performance.now() < deadline, `told for ${LONG} ms: ${now}`);
+			}
+		},
 	};
 }
 
@@ -94,20 +108,18 @@ test('the program is told nothing of the environment but what it needs, and no o
 });
 
 test('a status is told when it has changed, and only the newest however often it does', async (t) => {
-	const { notifier, messages } = await scene(t, undefined, {}, { statusInterval: 300 });
+	const { notifier, messages, until } = await scene(t, undefined, {}, { statusInterval: 300 });
 	let status = 0;
 	const turns = setInterval(() => status++, 1);
 	t.after(() => clearInterval(turns));
 	const began = performance.now();
 	notifier.ready(() => `${status}`);
-	let told: string[] = [];
-	while (told.length < 4) told = await messages();
+	await until(({ length }) => length >= 4);
 	// The first one is told with READY.
 	assert.ok(performance.now() - began >= 3 * 300 - 5, 'sooner than in three intervals');
 	clearInterval(turns);
 	const last = `STATUS=${status}`;
-	while (told.at(-1) !== last) told = await messages();
-	const many = told.length;
+	const { length: many } = await until((told) => told.at(-1) === last);
 	// Nothing changes: two more intervals, by another timer of the same length, and nothing is told.
 	await new Promise((resolve) => setTimeout(resolve, 650));
 	assert.equal((await messages()).length, many);
@@ -118,9 +130,8 @@ test('a sign of life is given twice in the time that systemd allows, unless anot
 	const other = await scene(t, undefined, { WATCHDOG_USEC: '600000', WATCHDOG_PID: '124' });
 	watched.notifier.ready(() => 'fine');
 	other.notifier.ready(() => 'fine');
-	let told: string[] = [];
-	while (told.length < 4) told = await watched.messages();
-	assert.deepEqual(told.slice(1), ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
+	const told = await watched.until(({ length }) => length >= 4);
+	assert.deepEqual(told.slice(1, 4), ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
 	assert.equal((await other.messages()).length, 1);
 });
 
@@ -163,15 +174,14 @@ test('a program that fails is one warning until it works again, with what it sai
 
 test('a program that hangs is ended, and the next message goes out', async (t) => {
 	const hangs = `case "$*" in *READY*) while :; do :; done;; esac; ${WRITES_DOWN}`;
-	const { notifier, log, messages } = await scene(t, hangs, {}, { limit: 500 });
+	const { notifier, log, until } = await scene(t, hangs, {}, { limit: 3000 });
 	notifier.ready(() => 'fine');
 	notifier.reloading();
-	let told: string[] = [];
-	while (told.length < 1) told = await messages();
-	assert.match(told[0] ?? '', /^RELOADING=1/);
+	const [told = ''] = await until(({ length }) => length >= 1);
+	assert.match(told, /^RELOADING=1/);
 	assert.deepEqual(
 		log.lines.map(({ reason }) => reason),
-		['systemd-notify: no end after 0.5 s'],
+		['systemd-notify: no end after 3 s'],
 	);
 });
 

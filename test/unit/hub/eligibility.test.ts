@@ -118,11 +118,12 @@ describe('path patterns', () => {
 
 	it('judge a hostile path in linear time', () => {
 		const patterns = new PathPatterns(['/v1/*']);
-		const started = performance.now();
+		const started = process.cpuUsage();
 		for (const unit of ['%25', '%2525252525', '/.', '/%2e', '%5c.', '////', '..%']) {
 			patterns.matching(`/v1/${unit.repeat(64 * 1024)}`);
 		}
-		assert.ok(performance.now() - started < 2000);
+		const { user, system } = process.cpuUsage(started);
+		assert.ok(user + system < 2_000_000, `${user + system} us`);
 	});
 });
 

@@ -22,7 +22,7 @@ function watching(t: TestContext, file: string): { reloading: Reloading<string>;
 	const load = () => {
 		count++;
 		const text = readFileSync(file, 'utf8');
-		if (text === 'bad') throw new UsageError(`${file}: is bad`);
+		if (text.startsWith('bad')) throw new UsageError(`${file}: is bad`);
 		return text;
 	};
 	const reloading = new Reloading({ files: [file], load, logger: log.logger });
@@ -34,8 +34,8 @@ test('a file that is written over is read again', async (t) => {
 	const file = join(await folder(t), 'file');
 	await writeFile(file, 'one');
 	const { reloading } = watching(t, file);
-	await writeFile(file, 'two');
-	await eventually('the new text', () => reloading.current === 'two');
+	await writeFile(file, 'the second');
+	await eventually('the new text', () => reloading.current === 'the second');
 });
 
 test('a file that is replaced by rename is read again, even with the same length and times', async (t) => {
@@ -66,7 +66,7 @@ test('a file that is bad or gone changes nothing, is logged once, and may get ri
 	await writeFile(file, 'one');
 	const { reloading, log, loads } = watching(t, file);
 	const errors = () => log.lines.filter(({ level }) => level === 'error').map(({ reason }) => reason);
-	await writeFile(file, 'bad');
+	await writeFile(file, 'bad, and longer');
 	await eventually('the fault is logged', () => errors().length === 1);
 	assert.equal(reloading.current, 'one');
 	await writeFile(`${file}2`, 'bad');

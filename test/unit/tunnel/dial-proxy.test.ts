@@ -6,7 +6,7 @@ import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { parseHubAddress } from '../../../src/tunnel/address.ts';
-import { dialTunnel } from '../../../src/tunnel/dial.ts';
+import { type DialOptions, dialTunnel } from '../../../src/tunnel/dial.ts';
 import { acceptUpgrade } from '../../../src/tunnel/handshake.ts';
 import { HandshakeError } from '../../../src/tunnel/handshake-error.ts';
 import { makeCertificates } from '../../helpers/certificates.ts';
@@ -15,15 +15,16 @@ const pem = makeCertificates();
 const secureContext = tls.createSecureContext({ ca: pem.ca });
 const TOKEN = 'v3.local.secret-token';
 
-function dial(address: string, env: NodeJS.ProcessEnv, connectTimeout = 10_000) {
+function dial(address: string, env: NodeJS.ProcessEnv, more: Partial<DialOptions> = {}) {
 	return dialTunnel({
 		hub: parseHubAddress(address),
 		token: TOKEN,
 		agentId: 'gpu-1',
 		info: {},
 		secureContext,
-		connectTimeout,
+		connectTimeout: 10_000,
 		env,
+		...more,
 	});
 }
 
@@ -162,8 +163,10 @@ for (const [name, answer, kind, message] of refusals) {
 }
 
 test('a proxy that never answers is given up in time', async (t) => {
-	const https_proxy = `http://localhost:${await canned(t, '')}`;
-	const error = await failure(dial('https://hub.invalid', { https_proxy }, 100));
+	const server = net.createServer();
+	const https_proxy = `http://localhost:${await listen(t, server)}`;
+	const asked = once(server, 'connection').then(([socket]) => once(socket, 'data'));
+	const error = await failure(dial('https://hub.invalid', { https_proxy }, { connectTimeout: 100, countFrom: asked }));
 	assert.match(
 		error.message,
 		/gave up after 0\.1 s waiting for proxy http:\/\/localhost:\d+ to connect to https:\/\/hub\.invalid/,

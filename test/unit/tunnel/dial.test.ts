@@ -50,6 +50,12 @@ function canned(t: TestContext, answer: string | Buffer, open = false): Promise<
 	return listen(t, server);
 }
 
+/** Settles when a server that never answers has heard something. */
+async function heard(server: net.Server): Promise<void> {
+	const [socket] = (await once(server, 'connection')) as [net.Socket];
+	await once(socket, 'data');
+}
+
 interface Asked extends TunnelRequest {
 	readonly url: string;
 	readonly headers: http.IncomingHttpHeaders;
@@ -306,29 +312,35 @@ test('Retry-After may be a date, and is bounded', async (t) => {
 });
 
 test('a status counts even if its body never ends', async (t) => {
-	const port = await canned(t, 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\n{"error"', true);
-	const error = await failure(dial(`127.0.0.1:${port}`, { connectTimeout: 300 }));
+	const server = net.createServer();
+	const answered = new Promise((resolve) => {
+		server.on('connection', async (socket: net.Socket) => {
+			await once(socket, 'data');
+			socket.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\n{"error"', resolve);
+		});
+	});
+	const port = await listen(t, server);
+	const error = await failure(dial(`127.0.0.1:${port}`, { connectTimeout: 1000, countFrom: answered }));
 	assert.deepEqual([error.kind, error.status], ['unauthorized', 401]);
 });
 
 test('a hub that never answers is given up in time, and its connection closed', async (t) => {
 	const server = net.createServer();
 	const port = await listen(t, server);
+	const asked = heard(server);
 	const gone = new Promise((resolve) => {
-		server.on('connection', (socket: net.Socket) => socket.resume().once('close', resolve));
+		server.on('connection', (socket: net.Socket) => socket.once('close', resolve));
 	});
-	const error = await failure(dial(`127.0.0.1:${port}`, { connectTimeout: 100 }));
+	const error = await failure(dial(`127.0.0.1:${port}`, { connectTimeout: 100, countFrom: asked }));
 	assert.equal(error.kind, 'unreachable');
 	assert.match(error.message, /gave up after 0\.1 s waiting for an answer of hub/);
 	await gone;
 });
 
 test('a TLS handshake that never ends is given up in time', async (t) => {
-	const port = await listen(
-		t,
-		net.createServer((socket) => void socket.resume()),
-	);
-	const error = await failure(dial(`https://127.0.0.1:${port}`, { connectTimeout: 100 }));
+	const server = net.createServer();
+	const port = await listen(t, server);
+	const error = await failure(dial(`https://127.0.0.1:${port}`, { connectTimeout: 100, countFrom: heard(server) }));
 	assert.match(error.message, /in the TLS handshake with hub/);
 });
 

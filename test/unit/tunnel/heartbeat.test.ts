@@ -68,3 +68,16 @@ test('a clock that jumps, as with a machine that slept, gives the peer its whole
 	pass(9000);
 	assert.deepEqual(deaths, []);
 });
+
+test('a process that stood still while a peer was asked reads the answer before it judges', (t) => {
+	const { session, deaths, pass, jump } = beating(t);
+	pass(10_500);
+	assert.equal(session.pings, 1);
+	jump(3_600_000);
+	pass(3000);
+	assert.deepEqual(deaths, []);
+	session.received++;
+	pass(9000);
+	assert.deepEqual(deaths, []);
+	assert.equal(session.pings, 1);
+});
