@@ -69,6 +69,7 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, { timeout: LIMIT }, 
 	const seeds = seeded(SEED);
 	// Each has choices of its own: whoever is slower changes nothing of what befalls the others.
 	const choices = () => seeded(seeds(SEEDS));
+	const port = await closedPort();
 	const before = holdings();
 	const name = fakeName(context, NAME, ['127.0.0.1']);
 	const { now } = Date;
@@ -80,7 +81,6 @@ test(`${SECONDS} s of everything that fails, seed ${SEED}`, { timeout: LIMIT }, 
 	});
 	const log = new LogSink();
 	const ledger = new Ledger();
-	const port = await closedPort();
 	let hub = await startHub(port, log);
 	context.after(() => hub.close());
 
