@@ -50,7 +50,11 @@ function http1(port: number, agent: RequestOptions['agent']): Promise<string> {
 			res.on('error', reject);
 			res.on('end', () => resolve(`${res.statusCode} ${body}`));
 		});
-		req.on('error', reject);
+		req.on('error', (error: NodeJS.ErrnoException) => {
+			// An idle connection may be closed just as a request goes out on it: that request is sent again (RFC 9112 section 9.3.1).
+			if (req.reusedSocket && error.code === 'ECONNRESET') http1(port, agent).then(resolve, reject);
+			else reject(error);
+		});
 		req.end('a body');
 	});
 }

@@ -10,7 +10,7 @@ import { Captured, secretsGiven } from './secret-search.ts';
 
 const LOADER = import.meta.resolve('tsx');
 /** Generous: it tells a program that hangs from a slow machine. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 180_000;
 
 export interface CliOptions {
 	/** In place of this process's SLIME_ variables. */

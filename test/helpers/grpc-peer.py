@@ -130,7 +130,8 @@ def call(target, ca):
     responses.cancel()
     tell('cancel', first=first.decode(), code=responses.code().name)
 
-    responses = channel.unary_stream(path + 'Hang')(b'x', timeout=1)
+    responses = channel.unary_stream(path + 'Hang')(b'x', timeout=5)
+    first = None
     try:
         first = next(responses)
         next(responses)

@@ -7,7 +7,7 @@ import { eventually, LogSink, SECRET, token } from './stack.ts';
 export function startHub(context: TestContext, port: number, options: CliOptions = {}): CliProcess {
 	const args = ['hub', 'run', '--host', '127.0.0.1', '--port', `${port}`, '--adminPort', 'off'];
 	const env = { SLIME_HUB_SECRET: SECRET, ...options.env };
-	return startForTest(context, args, { limit: 60_000, ...options, env });
+	return startForTest(context, args, { limit: 300_000, ...options, env });
 }
 
 /** One agent for each upstream, all connected. */

@@ -14,6 +14,8 @@ export interface Restart {
 	readonly slowest: number;
 	/** Milliseconds that agents said they would wait before they tried again. */
 	readonly waits: readonly number[];
+	/** When they meant to, in milliseconds from any origin. */
+	readonly plannedAt: readonly number[];
 	/** When each agent was connected again, in milliseconds from any origin. */
 	readonly connectedAt: readonly number[];
 }
@@ -51,9 +53,9 @@ export async function restartHub(
 		answers++;
 	}
 	const took = performance.now() - began;
-	const waits = log.lines.flatMap(({ msg, retryInMs }) =>
-		/^disconnected|^not connected/.test(String(msg)) ? [Number(retryInMs)] : [],
-	);
+	const planned = log.lines.filter(({ msg }) => /^disconnected|^not connected/.test(String(msg)));
+	const waits = planned.map(({ retryInMs }) => Number(retryInMs));
+	const plannedAt = planned.map(({ time }, i) => Date.parse(String(time)) + (waits[i] ?? 0));
 	const connectedAt = log.lines.flatMap(({ msg, time }) => (msg === 'connected' ? [Date.parse(String(time))] : []));
-	return { took, answers, slowest, waits, connectedAt };
+	return { took, answers, slowest, waits, plannedAt, connectedAt };
 }

@@ -21,7 +21,7 @@ import { findProgram, RunningPeer } from './peer-process.ts';
 
 const programs = join(import.meta.dirname, '../peers/programs');
 /** Many times what a gigabyte takes on a busy machine. */
-const RUN_MS = 240_000;
+const RUN_MS = 540_000;
 
 export interface Peer {
 	readonly name: string;

@@ -31,7 +31,7 @@ export class PassedSocket {
 		await once(server, 'listening');
 		const { port } = server.address() as AddressInfo;
 		const fd: number = Reflect.get(Reflect.get(server, '_handle'), 'fd');
-		const options = { limit: 60_000, shell: BECOME, stdin: true, passed: [fd] };
+		const options = { limit: 300_000, shell: BECOME, stdin: true, passed: [fd] };
 		// One more than there will be hubs: it holds the socket to the end.
 		const waiting = Array.from({ length: hubs + 1 }, () =>
 			startCli(['hub', 'run', '--adminPort', 'off'], { ...options, env: { SLIME_HUB_SECRET: SECRET, ...env } }),

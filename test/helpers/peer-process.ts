@@ -8,8 +8,8 @@ import { delimiter, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const READY_MS = 10_000;
-const RUN_MS = 30_000;
+const READY_MS = 60_000;
+const RUN_MS = 180_000;
 
 /** @param debianPackage what to install when it is missing */
 export function findProgram(name: string, debianPackage: string): string {

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { makeCertificates, writeCertificates } from './certificates.ts';
+import { closedPort } from './ports.ts';
 
 export const UPSTREAM_KINDS = ['http', 'unix', 'h2c', 'https with h2', 'https with http/1.1'] as const;
 export type UpstreamKind = (typeof UPSTREAM_KINDS)[number];
@@ -68,7 +69,7 @@ export class RestartableUpstream {
 		const ca = certificates && (await writeCertificates(dir, certificates)).ca;
 		const server = serverFor(kind, certificates);
 		const path = join(dir, 'upstream.sock');
-		server.listen(kind === 'unix' ? { path } : { host: '127.0.0.1', port: 0 });
+		server.listen(kind === 'unix' ? { path } : { host: '127.0.0.1', port: await closedPort() });
 		await once(server, 'listening');
 		const at = kind === 'unix' ? path : (server.address() as AddressInfo).port;
 		const upstream = new RestartableUpstream(

@@ -121,7 +121,7 @@ async function holdings({ child }: CliProcess, question: 'collected' | 'at once'
 }
 
 test(`${REQUESTS} requests, ${ABORTED} % of them left by their apps, leave nothing behind`, {
-	timeout: 150_000,
+	timeout: 600_000,
 }, async (context) => {
 	const seed = Number(process.env.SLIME_TEST_SEED ?? Date.now() % 1_000_000);
 	context.diagnostic(`SLIME_TEST_SEED=${seed}`);

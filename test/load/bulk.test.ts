@@ -17,7 +17,7 @@ async function move(context: TestContext, pair: Pair, way: 'up' | 'down', bytes:
 	return report;
 }
 
-test('1 GiB up and 1 GiB down arrive as they left, in little memory', { timeout: 150_000 }, async (context) => {
+test('1 GiB up and 1 GiB down arrive as they left, in little memory', { timeout: 600_000 }, async (context) => {
 	const upstream = await startUpstream(context);
 	const pair = await startPair(context, upstream.port, 2);
 	for (const way of ['up', 'down'] as const) await move(context, pair, way, WARM_UP_BYTES);

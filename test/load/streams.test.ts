@@ -13,8 +13,8 @@ const STREAMS = 512;
 const TOKENS = 6000 / TOKEN_MS;
 /** Milliseconds that a gap may be longer than what the direct run has in 99 of 100. */
 const LATE_MS = 250;
-/** Other programs share the machine: a comparison that is late is made once more, as a whole, and then counts. */
-const TRIES = 2;
+/** Other programs share the machine, and one stall of it is one gap too long: a comparison that is late is made again, as a whole. */
+const TRIES = 4;
 
 /** Nothing may be missing or out of order, ever. */
 async function streams(context: TestContext, port: number): Promise<StreamsReport> {
@@ -44,7 +44,7 @@ for (const [what, run] of Object.entries({
 	'': (context: TestContext, pair: Pair) => streams(context, pair.port),
 	' beside an unlimited download on the same tunnel': besideDownload,
 })) {
-	test(`${STREAMS} event streams are whole, in order and in time${what}`, { timeout: 120_000 }, async (context) => {
+	test(`${STREAMS} event streams are whole, in order and in time${what}`, { timeout: 600_000 }, async (context) => {
 		const upstream = await startUpstream(context);
 		const pair = await startPair(context, upstream.port, STREAMS + 1);
 		// Compiled code and pools, as in a hub that has been up for a while.

@@ -52,7 +52,7 @@ test('curl HEAD has no body and keeps its connection for a second request', asyn
 test('curl uploads with Content-Length, after 100-continue', async (context) => {
 	const { url, curl } = await setup(context);
 	const { stdout, stderr } = await curl(
-		['-v', '-H', 'Expect: 100-continue', '--data-binary', '@-', `${url}/echo`],
+		['-v', '-H', 'Expect: 100-continue', '--expect100-timeout', '60', '--data-binary', '@-', `${url}/echo`],
 		BIG,
 	);
 	assert.ok(stdout === BIG, `${stdout.length} bytes came back`);

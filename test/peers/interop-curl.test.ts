@@ -9,7 +9,7 @@ import { findProgram, type Ran, RunningPeer } from '../helpers/peer-process.ts';
 import { type Piped, runPiped } from '../helpers/piped-peer.ts';
 
 /** Many times what the longest takes: what hangs fails. */
-const bounded = { timeout: 120_000 };
+const bounded = { timeout: 600_000 };
 
 interface Setup {
 	readonly engine: EngineServer;

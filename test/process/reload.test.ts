@@ -30,7 +30,7 @@ async function scene(t: TestContext, yaml: string): Promise<Scene> {
 	const file = join(dir, 'slime.yaml');
 	await writeFile(join(dir, 'secret'), SECRET);
 	await writeFile(file, yaml);
-	const hub = startCli(['hub', 'run', '--config', 'slime.yaml', '--stateDir', dir], { cwd: dir, limit: 60_000 });
+	const hub = startCli(['hub', 'run', '--config', 'slime.yaml', '--stateDir', dir], { cwd: dir });
 	t.after(async () => {
 		hub.child.kill('SIGKILL');
 		await hub.exit;

@@ -26,7 +26,11 @@ export async function witness(
 	const before = foundDead();
 	const id = ledger.size;
 	const running = apps.request(PLAN);
-	await eventually('a response comes', () => ledger.receivedOf(id) > 0);
+	let ended = false;
+	void running.finally(() => {
+		ended = true;
+	});
+	await eventually('a response comes', () => ended || ledger.receivedOf(id) > 0);
 	await happens();
 	const outcome = await running;
 	apps.close();
