@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { Dispatcher, Lease, Member, Ticket, Waiter, WaitOptions } from '../src/hub/dispatcher.ts';
+import type { Dispatcher, Lease, Member, Ticket, Waiter, WaitOptions } from '../src/dispatch/dispatcher.ts';
 import { seeded } from '../test/helpers/seeded.ts';
 
 const { values } = parseArgs({
@@ -31,7 +31,7 @@ const URGENCIES = 8;
 const PATHS = ['/v1/chat/completions', '/v1/embeddings', '/v1/images/generations', '/other'];
 const NEVER = 1e9;
 
-const MODULE = new URL('../dist/hub/dispatcher.js', import.meta.url);
+const MODULE = new URL('../dist/dispatch/dispatcher.js', import.meta.url);
 if (!existsSync(MODULE)) throw new Error('build first: npm run build');
 // As it is shipped: tsx gives every function its name at run time, which costs more than what is measured here.
 const shipped: { readonly Dispatcher: typeof Dispatcher } = await import(MODULE.href);

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Revocations } from '../auth/revocations.ts';
 import { lastMoment, type Tokens } from '../auth/tokens.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { WindowBudget } from '../h2/window.ts';
 import type { AuditLog } from '../shared/audit-log.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
@@ -22,7 +23,6 @@ import {
 import type { HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { acceptWebSocket } from '../tunnel/websocket-transport.ts';
 import { type AgentIdentity, AgentLink, keyOf } from './agent-link.ts';
-import type { Dispatcher } from './dispatcher.ts';
 import { whenPast } from './expiry.ts';
 import { peerOf } from './peer.ts';
 import type { Statistics } from './statistics.ts';

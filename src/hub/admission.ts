@@ -4,6 +4,7 @@
  */
 import type { RequestStatus } from '../admin/requests.ts';
 import type { ApiKey } from '../auth/api-keys.ts';
+import type { Lease, Place, Refusal, Ticket, Waiter, Wanted } from '../dispatch/dispatcher.ts';
 import type { FieldList } from '../h2/protocol.ts';
 import { bounded } from '../shared/bounded.ts';
 import { SlimeError } from '../shared/errors.ts';
@@ -11,7 +12,6 @@ import type { AgentVerdict } from '../tunnel/fields.ts';
 import type { AccessRecord } from './access-log.ts';
 import type { AgentLink } from './agent-link.ts';
 import { type AppRequest, isRepeatable, type ResponseListener } from './app-request.ts';
-import type { Lease, Place, Refusal, Ticket, Waiter, Wanted } from './dispatcher.ts';
 import { Exchange, type ExchangeOwner, errorOf } from './exchange.ts';
 import type { Gateway } from './gateway.ts';
 import { InFlight } from './in-flight.ts';

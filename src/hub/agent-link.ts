@@ -4,6 +4,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { AgentDetails, AgentStatus } from '../admin/status.ts';
+import type { Dispatcher, Lease, Member, Membership } from '../dispatch/dispatcher.ts';
 import { type ExtensionFrame, Session, type SessionHandler } from '../h2/session.ts';
 import type { Stream } from '../h2/stream.ts';
 import type { WindowBudget } from '../h2/window.ts';
@@ -14,7 +15,6 @@ import type { AgentInfo } from '../tunnel/handshake.ts';
 import { Heartbeat, type HeartbeatOptions } from '../tunnel/heartbeat.ts';
 import { SECRET_FIELDS } from '../tunnel/secret-fields.ts';
 import { UPSTREAM_STATE_FRAME } from '../tunnel/upstream-state.ts';
-import type { Dispatcher, Lease, Member, Membership } from './dispatcher.ts';
 import type { Statistics } from './statistics.ts';
 import { UpstreamReport } from './upstream-report.ts';
 

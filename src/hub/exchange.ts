@@ -2,6 +2,8 @@
  * Relays one admitted request over one stream of an agent's tunnel and its response back to the app.
  * Owns the lease from the start to its return, and the truth about ends: what was cut never looks complete.
  */
+
+import type { Lease } from '../dispatch/dispatcher.ts';
 import { ErrorCode, type FieldList } from '../h2/protocol.ts';
 import type { Stream, StreamFailure, StreamHandler } from '../h2/stream.ts';
 import { StreamState } from '../h2/stream-state.ts';
@@ -11,7 +13,6 @@ import { forwardableTrailers } from '../tunnel/trailers.ts';
 import type { AgentLink, ReadListener } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import { type Deadlines, Timed } from './deadlines.ts';
-import type { Lease } from './dispatcher.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Statistics } from './statistics.ts';
 

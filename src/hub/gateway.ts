@@ -1,6 +1,7 @@
 /** Who may ask for what: lets app requests in, as an Admission each, or answers them with an error. Knows HTTP and nothing of agents. */
 import type { ApiKey } from '../auth/api-keys.ts';
 import { type AppAuth, type AppVerdict, OPEN } from '../auth/app-auth.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { SlimeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/logger.ts';
 import type { Tracing } from '../shared/tracing.ts';
@@ -11,7 +12,6 @@ import type { AgentLink } from './agent-link.ts';
 import type { AppRequest } from './app-request.ts';
 import { type Cors, isPreflight } from './cors.ts';
 import { Deadlines } from './deadlines.ts';
-import type { Dispatcher } from './dispatcher.ts';
 import { InFlightList } from './in-flight.ts';
 import { type EndedRequest, RecentRequests } from './recent-requests.ts';
 import { HeldBytes } from './request-body.ts';

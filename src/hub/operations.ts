@@ -3,6 +3,7 @@ import type { ApiHub, ReloadOutcome, RevokeOutcome } from '../admin/api.ts';
 import type { RequestStatus } from '../admin/requests.ts';
 import type { TokenStatus } from '../admin/status.ts';
 import type { Revocations, RevocationTarget } from '../auth/revocations.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { messageOf, SlimeError } from '../shared/errors.ts';
 import type { Logger, LogLevel } from '../shared/logger.ts';
 import { version } from '../shared/version.ts';
@@ -11,7 +12,6 @@ import type { Acceptor } from './acceptor.ts';
 import { Admission } from './admission.ts';
 import type { AgentControl } from './agent-control.ts';
 import type { AgentLink } from './agent-link.ts';
-import type { Dispatcher } from './dispatcher.ts';
 import type { Gateway } from './gateway.ts';
 
 /** How long the tunnels of a revoked token may take to close before that is not waited for, in milliseconds. */

@@ -1,9 +1,9 @@
 /** A hub's own numbers in the form in which the admin listener tells them. Counts nothing itself. */
 import type { AgentReading, HubReadings } from '../admin/hub-metrics.ts';
+import type { Dispatcher } from '../dispatch/dispatcher.ts';
 import { version } from '../shared/version.ts';
 import type { Acceptor } from './acceptor.ts';
 import type { AgentLink } from './agent-link.ts';
-import type { Dispatcher } from './dispatcher.ts';
 import type { EndedConnections } from './ended.ts';
 import type { Gateway } from './gateway.ts';
 import type { Statistics } from './statistics.ts';

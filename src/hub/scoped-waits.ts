@@ -1,6 +1,7 @@
 /** How long requests waited, by the scope that they asked for. Keeps few scopes apart, whatever applications ask for. */
+
+import { type Scope, textOf } from '../dispatch/eligibility.ts';
 import { Histogram } from '../shared/histogram.ts';
-import { type Scope, textOf } from './eligibility.ts';
 
 /** Scopes that are told apart. */
 const MOST_SCOPES = 100;

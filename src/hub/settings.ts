@@ -1,9 +1,9 @@
 /** What the parts of a hub are told, out of the hub's options: at its start and whenever those change. */
 
+import type { DispatcherOptions } from '../dispatch/dispatcher.ts';
 import type { AcceptorSettings } from './acceptor.ts';
 import { AccessLog } from './access-log.ts';
 import { Cors } from './cors.ts';
-import type { DispatcherOptions } from './dispatcher.ts';
 import type { GatewaySettings } from './gateway.ts';
 import type { HubOptions } from './options.ts';
 import { Upgrades } from './upgrades.ts';

@@ -8,8 +8,8 @@ import {
 	type Ticket,
 	type WaitOptions,
 	type Wanted,
-} from '../../src/hub/dispatcher.ts';
-import type { StandingOptions } from '../../src/hub/standing.ts';
+} from '../../src/dispatch/dispatcher.ts';
+import type { StandingOptions } from '../../src/dispatch/standing.ts';
 
 export interface Agent extends Member {
 	readonly name: string;

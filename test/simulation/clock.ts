@@ -2,7 +2,7 @@
  * Time that passes only when told to: everything that the program does later is an event here, in one order for one seed. While it is
  * installed, Node's timers and performance.now() are its own; whoever runs under it must not wait for anything real.
  */
-import { type HeapItem, IndexedHeap } from '../../src/hub/indexed-heap.ts';
+import { type HeapItem, IndexedHeap } from '../../src/dispatch/indexed-heap.ts';
 
 class Event implements HeapItem<Event> {
 	position = -1;

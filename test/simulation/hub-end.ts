@@ -1,5 +1,5 @@
 /** The hub's end of a simulated tunnel: what src/hub/agent-link and exchange do with the dispatcher, in messages instead of frames. */
-import type { Lease, Member, Membership } from '../../src/hub/dispatcher.ts';
+import type { Lease, Member, Membership } from '../../src/dispatch/dispatcher.ts';
 import type { ToAgent, ToHub } from './agent-end.ts';
 import type { SimulatedHub } from './simulated-hub.ts';
 

@@ -1,6 +1,6 @@
 /** A hub with the shipped Dispatcher, the requests that come to it, and what has to hold for them. */
-import { Dispatcher, type Lease, type Place, type Ticket, type Wanted } from '../../src/hub/dispatcher.ts';
-import { mayServe } from '../../src/hub/eligibility.ts';
+import { Dispatcher, type Lease, type Place, type Ticket, type Wanted } from '../../src/dispatch/dispatcher.ts';
+import { mayServe } from '../../src/dispatch/eligibility.ts';
 import type { HubEnd } from './hub-end.ts';
 import type { SimulatedAgent } from './simulated-agent.ts';
 import type { Ending, World } from './world.ts';

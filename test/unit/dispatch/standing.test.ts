@@ -1,7 +1,7 @@
 /** Agents that others are preferred to: those that fail again and again, and those that came back a moment ago. */
 import assert from 'node:assert/strict';
 import { it, mock } from 'node:test';
-import type { Membership } from '../../../src/hub/dispatcher.ts';
+import type { Membership } from '../../../src/dispatch/dispatcher.ts';
 import { dispatching, end, wanted } from '../../helpers/dispatching.ts';
 import { seeded } from '../../helpers/seeded.ts';
 

@@ -1,7 +1,7 @@
 /** Which of several agents gets the next request. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Affinity, Profile, Slots } from '../../../src/hub/choice.ts';
+import { Affinity, Profile, Slots } from '../../../src/dispatch/choice.ts';
 import { seeded } from '../../helpers/seeded.ts';
 
 const anyone = { scopes: [], scopePaths: [] };

@@ -1,9 +1,9 @@
 /** Turns between callers, urgency that rises with time, and how soon to try again. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DrainRate } from '../../../src/hub/drain-rate.ts';
-import { FairShare } from '../../../src/hub/fair-share.ts';
-import { Entry, Queue, type Waiter } from '../../../src/hub/queue.ts';
+import { DrainRate } from '../../../src/dispatch/drain-rate.ts';
+import { FairShare } from '../../../src/dispatch/fair-share.ts';
+import { Entry, Queue, type Waiter } from '../../../src/dispatch/queue.ts';
 import { dispatching, end } from '../../helpers/dispatching.ts';
 
 const nobody: Waiter<string> = { granted: () => assert.fail(), refused: () => assert.fail() };

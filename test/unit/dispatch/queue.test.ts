@@ -1,7 +1,7 @@
 /** Who waits, and in which order. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Entry, Queue, type Waiter } from '../../../src/hub/queue.ts';
+import { Entry, Queue, type Waiter } from '../../../src/dispatch/queue.ts';
 
 const nobody: Waiter<string> = { granted: () => assert.fail(), refused: () => assert.fail() };
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, mock, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Lease, Refusal, Ticket } from '../../../src/hub/dispatcher.ts';
+import type { Lease, Refusal, Ticket } from '../../../src/dispatch/dispatcher.ts';
 import { type Agent, agent, dispatching, end, wanted } from '../../helpers/dispatching.ts';
 
 const notGranted = () => assert.fail('granted');

@@ -8,7 +8,7 @@ import {
 	type Place,
 	type Ticket,
 	type Wanted,
-} from '../../../src/hub/dispatcher.ts';
+} from '../../../src/dispatch/dispatcher.ts';
 import { type Agent, agent } from '../../helpers/dispatching.ts';
 import { seeded } from '../../helpers/seeded.ts';
 

@@ -1,7 +1,7 @@
 /** A heap out of which items go by a mark. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { LazyHeap } from '../../../src/hub/lazy-heap.ts';
+import { LazyHeap } from '../../../src/dispatch/lazy-heap.ts';
 import { seeded } from '../../helpers/seeded.ts';
 
 interface Item {

@@ -1,7 +1,7 @@
 /** Which agents may serve which requests. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Eligibility, type Grants, mayServe, PathPatterns, type Scope } from '../../../src/hub/eligibility.ts';
+import { Eligibility, type Grants, mayServe, PathPatterns, type Scope } from '../../../src/dispatch/eligibility.ts';
 
 function matches(pattern: string, path: string): boolean {
 	return new PathPatterns([pattern]).matching(path).length > 0;
