@@ -167,7 +167,7 @@ export class Dispatcher<M extends Member> {
 		const place =
 			known === undefined
 				? this.#queue.placeFor(caller, ++this.#seq, urgency, now())
-				: this.#queue.placeAgain(caller, known, now(), this.#aging.after);
+				: this.#queue.placeAgain(caller, known, this.#aging.after);
 		const entry = new Entry(wanted, caller, place, waiter, this.#left);
 		this.#limits.add(entry, Math.min(options.timeout, this.#queueTimeout));
 		this.#enqueue(entry);

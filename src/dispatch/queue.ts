@@ -220,6 +220,8 @@ export class Queue<M> {
 	readonly #lines = new Map<string, Map<string | undefined, Line<M>>>();
 	readonly #shares = Array.from({ length: URGENCIES }, () => new FairShare());
 	#length = 0;
+	/** When everybody was last looked at for their age, in whole milliseconds. */
+	#lookedAt = 0;
 
 	get length(): number {
 		return this.#length;
@@ -239,10 +241,13 @@ export class Queue<M> {
 		return { seq, turn: this.#share(urgency).join(caller), urgency, since: now };
 	}
 
-	/** The place of one that had one before; it has aged meanwhile, so that nobody who came later is ahead of it now. */
-	placeAgain(caller: string, place: Place, now: number, after: number): Place {
-		const steps = after > 0 ? Math.min(place.urgency, Math.floor((now - place.since) / after)) : 0;
-		if (steps <= 0) {
+	/**
+	 * The place of one that had one before. It has aged with those who waited, as of the same moment: so nobody who came later is ahead of
+	 * it now, and it is ahead of nobody who came earlier.
+	 */
+	placeAgain(caller: string, place: Place, after: number): Place {
+		const steps = stepsOf(place, this.#lookedAt, after);
+		if (steps === 0) {
 			this.#share(place.urgency).rejoin(caller, place.turn);
 			return place;
 		}
@@ -285,16 +290,19 @@ export class Queue<M> {
 	 * everybody: once a second that is less than what a list by age would cost each who comes and goes.
 	 */
 	age(now: number, after: number): void {
+		this.#lookedAt = now;
 		const aged = [...this.lines()].flatMap((line) => line.agedSince(now - after));
 		aged.sort((a, b) => a.since - b.since || a.seq - b.seq);
-		for (const entry of aged) if (entry.line !== undefined) this.#promote(entry, entry.line, now);
+		for (const entry of aged)
+			if (entry.line !== undefined) this.#promote(entry, entry.line, stepsOf(entry, now, after), after);
 	}
 
-	#promote(entry: Entry<M>, line: Line<M>, now: number): void {
+	#promote(entry: Entry<M>, line: Line<M>, steps: number, after: number): void {
 		line.remove(entry);
 		this.#share(entry.urgency).leave(entry.caller, entry.turn, false);
-		entry.urgency--;
-		entry.since = now;
+		entry.urgency -= steps;
+		// By its arrival, not by when somebody looked: whoever came earlier ages no later.
+		entry.since += steps * after;
 		entry.turn = this.#share(entry.urgency).join(entry.caller);
 		line.insert(entry);
 	}
@@ -314,6 +322,11 @@ export class Queue<M> {
 	#share(urgency: number): FairShare {
 		return this.#shares[urgency] as FairShare;
 	}
+}
+
+/** By how many steps it has become more urgent then, one for each `after` milliseconds. */
+function stepsOf({ urgency, since }: Pick<Place, 'urgency' | 'since'>, then: number, after: number): number {
+	return after > 0 ? Math.max(0, Math.min(urgency, Math.floor((then - since) / after))) : 0;
 }
 
 function scopeKey(scope: Scope): string | undefined {

@@ -64,7 +64,7 @@ describe('those who wait', () => {
 		queue.add(later, []);
 		for (const now of [40, 70]) queue.age(now, 30);
 		assert.equal(later.urgency, 3);
-		const back = new Entry(wanted, 'one', queue.placeAgain('one', first, 75, 30), nobody);
+		const back = new Entry(wanted, 'one', queue.placeAgain('one', first, 30), nobody);
 		queue.add(back, []);
 		assert.deepEqual([back.urgency, back.since], [3, 60]);
 		queue.age(95, 30);
@@ -73,6 +73,31 @@ describe('those who wait', () => {
 			[...queue.lines()].flatMap((line) => [...line]),
 			[back, later],
 		);
+	});
+
+	it('age by when they came, not by when they are looked at: one that comes back is ahead of nobody who came earlier', () => {
+		const queue = new Queue<string>();
+		const wanted = { scope: undefined, path: '/', affinity: undefined };
+		const earlier = new Entry(wanted, 'one', queue.placeFor('one', 1, 5, 0), nobody);
+		queue.add(earlier, []);
+		const away = queue.placeFor('one', 2, 5, 10);
+		// Late, as a timer may be. The second comes back when its next step would be due, before the next look.
+		queue.age(45, 30);
+		const back = new Entry(wanted, 'one', queue.placeAgain('one', away, 30), nobody);
+		queue.add(back, []);
+		assert.deepEqual([earlier.urgency, back.urgency], [4, 4]);
+		for (const [now, urgencies] of [
+			[65, [3, 4]],
+			[72, [3, 3]],
+			[300, [0, 0]],
+		] as const) {
+			queue.age(now, 30);
+			assert.deepEqual([earlier.urgency, back.urgency], urgencies, `at ${now}`);
+			assert.deepEqual(
+				[...queue.lines()].flatMap((line) => [...line]),
+				[earlier, back],
+			);
+		}
 	});
 
 	it('become more urgent by one step each time, until they are as urgent as can be', () => {
