@@ -10,13 +10,17 @@ const BROKEN = [400, 'no whole request'] as const;
 const served = (body: string, target = '/f') => [200, { target, body }] as const;
 
 /** Content-Length (RFC 9112 section 6.3). */
+/** A tab behind a value is no part of it (RFC 9110 section 5.5); the parser of Node refuses one behind a length until its version 9.4. */
+const [major = 0, minor = 0] = (process.versions.llhttp ?? '').split('.').map(Number);
+const TABS = major > 9 || (major === 9 && minor >= 4);
+
 const lengths: readonly RequestRow[] = [
 	['a length', `${POST}Content-Length: 3\r\n\r\nabc`, ...served('abc')],
 	['a length of zero', `${POST}Content-Length: 0\r\n\r\n`, ...served('')],
 	['no length and no body', `${POST}\r\n`, ...served('')],
 	['a length with leading zeros', `${POST}Content-Length: 003\r\n\r\nabc`, ...served('abc')],
 	['a length with spaces around it', `${POST}Content-Length:  3  \r\n\r\nabc`, ...served('abc')],
-	['a length with a tab behind it', `${POST}Content-Length: 3\t\r\n\r\nabc`, ...REFUSED],
+	['a length with a tab behind it', `${POST}Content-Length: 3\t\r\n\r\nabc`, ...(TABS ? served('abc') : REFUSED)],
 	['a length in an odd case', `${POST}cOnTeNt-LeNgTh: 3\r\n\r\nabc`, ...served('abc')],
 	['a GET with a body', 'GET /f HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc', ...served('abc')],
 	['a request as a body', `${POST}Content-Length: 35\r\n\r\n${SMUGGLED}`, ...served(SMUGGLED)],
