@@ -1,7 +1,8 @@
 /**
  * HTTP/1.1 requests that undici cannot send, because they end with trailers, wait for 100 (Continue) before their body, or have a body
  * that begins at some time: through node:http, on a connection of their own. An upstream that answers without having read the body so
- * takes nothing that may still come for another request.
+ * takes nothing that may still come for another request. It is not told that the connection ends with this request: many close it then
+ * as soon as they have answered, and a body that is still on its way makes a reset of that, with which the answer may be lost.
  */
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
@@ -39,7 +40,7 @@ class SingleExchange implements UpstreamExchange {
 	constructor(call: UpstreamCall, sink: UpstreamSink, options: Http1Options) {
 		this.#sink = sink;
 		const { authority, authorization } = options.identity;
-		const headers: FieldList = ['host', authority, ...withOneCookie(call.fields), 'connection', 'close'];
+		const headers: FieldList = ['host', authority, ...withOneCookie(call.fields), 'connection', 'keep-alive'];
 		if (authorization !== undefined) headers.push('authorization', authorization);
 		if (call.asksFirst) headers.push('expect', CONTINUE);
 		const length = headers.findIndex((name, i) => i % 2 === 0 && name === 'content-length');
@@ -140,6 +141,7 @@ class SingleExchange implements UpstreamExchange {
 			}
 			this.#told = true;
 			this.#sink.onComplete(response.rawTrailers);
+			this.#request.destroy();
 		});
 		response.on('error', (error) => this.#fail(exchangeError(error)));
 	}

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { constants } from 'node:http2';
+import { constants, type IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
+import { h2Connect } from '../helpers/h2-app.ts';
 import { protocolUpstream } from '../helpers/protocol-upstream.ts';
 import {
 	answering,
@@ -77,6 +78,40 @@ for (const [framing, fields, body, version] of [
 		assert.equal(broken, false);
 	});
 }
+
+test('an upstream that answers a body which began late is not told to close, by which the answer could be lost', async (t) => {
+	const connections: string[] = [];
+	let closed = 0;
+	const service = await upstream(t, (req, res) => {
+		connections.push(req.headers.connection ?? '');
+		req.socket.once('close', () => closed++);
+		req.resume();
+		req.once('data', () => res.end(Buffer.alloc(4 * MiB)));
+	});
+	const { port, hub } = await stack(t, [service.address]);
+	const session = await h2Connect(t, `http://127.0.0.1:${port}`);
+	const stream = session.request({ ':method': 'POST', ':path': '/' });
+	await eventually('its head is there, without a body', () => connections.length === 1);
+	stream.write('the start');
+	const [fields] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+	// It is in the middle of its upload while the answer is on its way, and reads it only afterwards.
+	stream.pause();
+	for (let i = 0; i < 16 && stream.writable; i++) {
+		stream.write(Buffer.alloc(MiB / 16));
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+	let bytes = 0;
+	stream.on('data', (chunk: Buffer) => {
+		bytes += chunk.length;
+	});
+	stream.resume();
+	await once(stream, 'end');
+	// Node's client would never close it.
+	stream.destroy();
+	assert.deepEqual([fields[':status'], bytes, connections], [200, 4 * MiB, ['keep-alive']]);
+	await eventually('its connection was for it alone', () => closed === 1);
+	await workerFree(hub);
+});
 
 test('what is left of an upload that was answered early is never taken for a request', async (t) => {
 	const paths: string[] = [];
