@@ -2,6 +2,7 @@
  * Keeps one tunnel to one hub: dials, comes back after a loss, moves over before a hub that is leaving is gone.
  * Owns when to try again; how a try is made is the tunnel room's business.
  */
+import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import type { WindowBudget } from '../h2/window.ts';
 import { Backoff } from '../shared/backoff.ts';
@@ -73,6 +74,8 @@ export class Connector {
 	readonly #ending = new AbortController();
 	/** The newest, and those that are finishing their requests. */
 	readonly #tunnels = new Set<Tunnel>();
+	/** Of tunnels, until they are closed: some time after the tunnel has ended. */
+	readonly #sockets = new Set<Duplex>();
 	#current: Tunnel | null = null;
 	#timer: NodeJS.Timeout | undefined;
 	#dialing = false;
@@ -127,11 +130,14 @@ export class Connector {
 		this.#stop();
 	}
 
-	/** No new requests; resolves when all tunnels have ended. */
+	/**
+	 * No new requests; resolves when all tunnels have ended and their connections are closed: a process that ended before would take
+	 * from a hub that still sends what it has not read yet.
+	 */
 	async drain(): Promise<void> {
 		this.#stop();
 		for (const tunnel of this.#tunnels) tunnel.drain();
-		if (this.#tunnels.size === 0) return;
+		if (this.#sockets.size === 0) return;
 		await new Promise<void>((resolve) => {
 			this.#whenEmpty = resolve;
 		});
@@ -228,6 +234,7 @@ export class Connector {
 			closed: (error) => this.#onClosed(tunnel, error),
 		});
 		this.#tunnels.add(tunnel);
+		this.#keep(socket);
 		this.#current = tunnel;
 		this.#takenAt = undefined;
 		clearTimeout(this.#timer);
@@ -237,6 +244,15 @@ export class Connector {
 		if (before !== null && this.#moving === null) before.drain();
 		this.#endMoving();
 		this.#options.changed(true);
+	}
+
+	#keep(socket: Duplex): void {
+		if (socket.closed) return;
+		this.#sockets.add(socket);
+		socket.once('close', () => {
+			this.#sockets.delete(socket);
+			if (this.#sockets.size === 0) this.#whenEmpty?.();
+		});
 	}
 
 	#endMoving(): void {
@@ -288,7 +304,6 @@ export class Connector {
 
 	#onClosed(tunnel: Tunnel, error: Error | null): void {
 		this.#tunnels.delete(tunnel);
-		if (this.#tunnels.size === 0) this.#whenEmpty?.();
 		if (tunnel !== this.#current) return;
 		this.#endMoving();
 		this.#lost();

@@ -201,6 +201,8 @@ export async function createHub(given: GivenHubOptions): Promise<Hub> {
 		acceptor.retireAll('draining');
 		await within(Math.min(timeout, FAREWELL), acceptor.empty());
 		acceptor.destroyAll();
+		// Whoever still sends would be told with a reset that the process has ended, and lose what it has not read of its response.
+		await within(Math.min(timeout, FAREWELL), listeners.empty());
 		listeners.destroy();
 		await admin.close();
 	};

@@ -81,11 +81,13 @@ export class Listener implements Doorkeeper {
 	#open = 0;
 	readonly #closed = () => {
 		this.#open--;
+		if (this.#open === 0) this.#whenEmpty?.();
 		this.#lookWhetherOver();
 	};
 	/** Connections end with their next response. */
 	#retired = false;
 	#over: (() => void) | undefined;
+	#whenEmpty: (() => void) | undefined;
 	readonly #upgrades: Upgrades;
 	readonly #options: ListenerOptions;
 	readonly #trusted: TrustedProxies | null;
@@ -182,6 +184,14 @@ export class Listener implements Doorkeeper {
 		this.#sessions.drain();
 		this.#refusing.drain();
 		for (const socket of this.#silent) socket.destroy();
+	}
+
+	/** Resolves when no connection is open. */
+	async empty(): Promise<void> {
+		if (this.#open === 0) return;
+		await new Promise<void>((resolve) => {
+			this.#whenEmpty = resolve;
+		});
 	}
 
 	/** Cuts what is left. */

@@ -181,6 +181,11 @@ export class Listeners {
 		for (const listener of this.#listeners) listener.close();
 	}
 
+	/** Resolves when no connection is open. */
+	async empty(): Promise<void> {
+		await Promise.all(this.#listeners.map((listener) => listener.empty()));
+	}
+
 	/** Cuts what is left. */
 	destroy(): void {
 		for (const listener of this.#listeners) listener.destroy();

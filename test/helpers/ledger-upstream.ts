@@ -42,11 +42,15 @@ export async function ledgerUpstream(
 		active++;
 		peak = Math.max(peak, active);
 		let counted = true;
+		const connection = 'stream' in req ? null : req.socket;
 		const done = () => {
 			if (counted) active--;
 			counted = false;
+			connection?.off('end', done);
 		};
 		res.once('prefinish', done).once('close', done);
+		// Node tells of a close at the end of its loop's turn, in which it may have taken the next request of that worker.
+		connection?.once('end', done);
 		req.on('error', () => res.destroy());
 		res.on('error', () => undefined);
 		serve(ledger, req, res);

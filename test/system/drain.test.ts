@@ -1,7 +1,23 @@
 /** Ends that were asked for: what is under way may finish, but not for longer than the drain timeout. */
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { Arrivals, ask, assertError, eventually, RawClient, stack, upstream } from '../helpers/stack.ts';
+import { setImmediate as turn } from 'node:timers/promises';
+import { FrameType } from '../../src/h2/protocol.ts';
+import { createAgent } from '../../src/index.ts';
+import { RawPeer, GET as SECTION, settingsFrame } from '../helpers/h2-peer.ts';
+import { RawHub } from '../helpers/raw-tunnels.ts';
+import {
+	Arrivals,
+	ask,
+	assertError,
+	eventually,
+	RawClient,
+	stack,
+	token,
+	upstream,
+	workerFree,
+} from '../helpers/stack.ts';
 
 const BLOCK = { 'slime-block': '1' };
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -89,4 +105,55 @@ test('a request that waits while its only agent drains is served by the next age
 	assert.equal((await first).body, 'of the first');
 	await drained;
 	assert.equal(service.served, 2);
+});
+
+// A process that ended before would send a reset to whoever still sends, who then loses what it has not read yet.
+
+test('an agent has drained when its hub has closed the connection, too', async (t) => {
+	const service = await upstream(t, (_req, res) => void res.end('served'));
+	const hub = await RawHub.open(t);
+	const agent = await createAgent({
+		token: await token(),
+		hubs: [hub.url],
+		upstreams: [service.address],
+		agentID: 'a',
+		reportHardware: false,
+	});
+	t.after(() => agent.close());
+	const tunnel = await hub.tunnel();
+	tunnel.send(tunnel.headers(1, SECTION));
+	await tunnel.next(FrameType.DATA);
+	t.mock.timers.enable({ apis: ['setTimeout'] });
+	let over = false;
+	const drained = agent.drain().then(() => {
+		over = true;
+	});
+	await tunnel.closed();
+	for (let i = 0; i < 20; i++) await turn();
+	assert.equal(over, false);
+	tunnel.socket.end();
+	await drained;
+});
+
+test('a hub has drained when apps have closed their connections, too', async (t) => {
+	const service = await upstream(t, (_req, res) => void res.end('served'));
+	const { port, hub } = await stack(t, [service.address]);
+	const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+	t.after(() => socket.destroy());
+	const app = new RawPeer(socket, 'client');
+	app.send(settingsFrame(), app.headers(1, SECTION));
+	await app.next(FrameType.DATA);
+	await workerFree(hub);
+	const began = performance.now();
+	let over = false;
+	const drained = hub.drain().then(() => {
+		over = true;
+	});
+	await app.closed();
+	await eventually('the tunnel is closed', () => hub.agents === 0);
+	for (let i = 0; i < 20; i++) await turn();
+	// It waits for a second, which may have passed on a slow machine.
+	assert.ok(!over || performance.now() - began >= 1000);
+	socket.end();
+	await drained;
 });
