@@ -1,4 +1,5 @@
 /** The other end of an HTTP/2 connection, frame by frame: it sends whatever a test says, right or wrong, and keeps what it gets. */
+import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { HpackDecoder } from '../../src/h2/hpack-decoder.ts';
 import { HpackEncoder } from '../../src/h2/hpack-encoder.ts';
@@ -40,6 +41,9 @@ export function settingsFrame(...pairs: number[]): Buffer {
 	}
 	return frame(FrameType.SETTINGS, 0, 0, payload);
 }
+
+/** Of what waits to be written. */
+const LITTLE_BYTES = 1024 * 1024;
 
 export class RawPeer {
 	readonly socket: Duplex;
@@ -107,6 +111,19 @@ export class RawPeer {
 
 	async closed(): Promise<void> {
 		while (!this.ended) await this.change();
+	}
+
+	/** A turn of the loop, or more of them while much of what was sent is still here: a flood is not to fill this side's memory. */
+	async room(): Promise<void> {
+		do await new Promise((resolve) => setImmediate(resolve));
+		while (this.socket.writableLength > LITTLE_BYTES && !this.ended);
+	}
+
+	/** Gives up what it still has to send, and what it got: memory in use afterwards is the other side's. */
+	async discard(): Promise<void> {
+		this.socket.destroy();
+		if (!this.socket.closed) await once(this.socket, 'close');
+		this.frames.length = 0;
 	}
 
 	/** All that was sent before has been acted upon, and all that followed from it has come, when this resolves. */

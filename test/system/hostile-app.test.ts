@@ -49,7 +49,7 @@ for (const [what, piece] of floods) {
 				const headers = { 'slime-block': '1' };
 				assert.equal((await ask(port, '/fine', { headers })).body, 'fine');
 			}
-			await new Promise((resolve) => setImmediate(resolve));
+			await peer.room();
 		}
 		await peer.closed();
 		assert.deepEqual(peer.of(FrameType.GOAWAY).map(codeOf), [ErrorCode.ENHANCE_YOUR_CALM]);
@@ -57,7 +57,7 @@ for (const [what, piece] of floods) {
 		assert.equal(hub.agents, 1);
 		assert.ok(service.peak <= 2);
 		assert.equal((await ask(port, '/fine')).body, 'fine');
-		peer.frames.length = 0;
+		await peer.discard();
 		const growth = bytesInUse() - before;
 		assert.ok(growth < 16 * MiB, `${growth} bytes`);
 	});

@@ -54,7 +54,6 @@ async function attacked(t: TestContext, wish: AgentWish = {}): Promise<Attacked>
 
 const path = (target: string) => [...GET.slice(0, -1), target];
 const lines = ({ log }: Stack, ...levels: string[]) => log.lines.filter(({ level }) => levels.includes(String(level)));
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Sends pieces until the tunnel is over, asking for a page through the honest hub all the while; how many pieces it took. */
 async function floodUntilOver({ peer, port }: Attacked, most: number, piece: (i: number) => Buffer): Promise<number> {
@@ -65,7 +64,7 @@ async function floodUntilOver({ peer, port }: Attacked, most: number, piece: (i:
 			const { status, body } = await ask(port, '/', { headers: { 'slime-block': '1' } });
 			assert.deepEqual([status, body], [200, 'fine']);
 		}
-		await turn();
+		await peer.room();
 	}
 	return sent;
 }
@@ -139,7 +138,7 @@ for (const [what, piece] of floods) {
 		assert.ok(told <= 3 + seconds, `${told} lines in ${seconds} s`);
 		assert.equal((await ask(it.port, '/', { headers: { 'slime-block': '1' } })).body, 'fine');
 		assert.ok(service.peak <= 4, String(service.peak));
-		peer.frames.length = 0;
+		await peer.discard();
 		const growth = bytesInUse() - before;
 		assert.ok(growth < 16 * MiB, `${growth} bytes`);
 	});
