@@ -1,12 +1,12 @@
 /** The upstream of a ledger's load: answers as the request's query asks, over HTTP/1.1 or HTTP/2, and writes down what began. */
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
-import type { Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cutSocket } from '../../src/shared/cut-socket.ts';
 import { BodyCheck, bytesOf, type Ledger } from './ledger.ts';
+import { listens } from './ports.ts';
 import { listenOn } from './stack.ts';
 
 const PIECE = 32 * 1024;
@@ -86,7 +86,8 @@ export async function ledgerUpstream(
 			server.close();
 			cut();
 			await sleep(ms);
-			while (!closed && !(await listensAt(server, port))) await sleep(50);
+			// Another may have it for the moment: ports that systems give out may be anybody's.
+			while (!closed && !(await listens(() => server.listen(port, '127.0.0.1'), server))) await sleep(50);
 			if (closed) server.close();
 		},
 		close: async () => {
@@ -95,18 +96,6 @@ export async function ledgerUpstream(
 			if (server.listening) await new Promise((resolve) => server.close(resolve));
 		},
 	};
-}
-
-/** @returns false if another has the port for the moment: ports that systems give out may be anybody's */
-async function listensAt(server: Server, port: number): Promise<boolean> {
-	server.listen(port, '127.0.0.1');
-	try {
-		await once(server, 'listening');
-		return true;
-	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return false;
-		throw error;
-	}
 }
 
 function serve(ledger: Ledger, req: Request, res: Response): void {

@@ -1,7 +1,7 @@
 /** Ports that a test has to know before anything listens on them. */
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
 
 /** Below those that systems give out by themselves. */
 const FIRST = 16_384;
@@ -35,7 +35,8 @@ async function isFree(port: number): Promise<boolean> {
 	return true;
 }
 
-async function listens(begin: () => void, server: ReturnType<typeof createServer>): Promise<boolean> {
+/** Whether it could: false if somebody else has the address. @throws any other fault */
+export async function listens(begin: () => void, server: Server): Promise<boolean> {
 	begin();
 	try {
 		await once(server, 'listening');
