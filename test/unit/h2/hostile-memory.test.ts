@@ -186,6 +186,18 @@ describe('what is never finished', () => {
 		assert.deepEqual(accepted[0]?.recorder.calls, ['data', 'end']);
 	});
 
+	it('is not taken for it while the process itself stands still', async () => {
+		const { peer, session } = connect('server', { options: { unfinishedTimeout: 300 } });
+		await peer.settle();
+		const ping = frame(FrameType.PING, 0, 0, Buffer.alloc(8));
+		peer.send(ping.subarray(0, 5));
+		await new Promise((resolve) => setImmediate(resolve));
+		peer.send(ping.subarray(5));
+		Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+		await peer.settle();
+		assert.equal(session.closed, false);
+	});
+
 	it('is told apart from many frames of which each ends', async () => {
 		const connection = connect('server', { options: { unfinishedTimeout: 1000 } });
 		const { peer, session } = connection;
