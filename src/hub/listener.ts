@@ -81,13 +81,11 @@ export class Listener implements Doorkeeper {
 	#open = 0;
 	readonly #closed = () => {
 		this.#open--;
-		if (this.#open === 0) this.#whenEmpty?.();
-		this.#lookWhetherOver();
+		if (this.#open === 0) for (const tell of this.#whenEmpty.splice(0)) tell();
 	};
 	/** Connections end with their next response. */
 	#retired = false;
-	#over: (() => void) | undefined;
-	#whenEmpty: (() => void) | undefined;
+	readonly #whenEmpty: Array<() => void> = [];
 	readonly #upgrades: Upgrades;
 	readonly #options: ListenerOptions;
 	readonly #trusted: TrustedProxies | null;
@@ -167,13 +165,13 @@ export class Listener implements Doorkeeper {
 		this.#secure?.setSecureContext({ cert, key, minVersion, ...(ca && { ca }) });
 	}
 
-	/** It gets no new connections; those that are open are served, and closed after their next response. `over` is told when there is none. */
-	retire(over?: () => void): void {
+	/** It gets no new connections; those that are open are served, and closed after their next response. Resolves when there is none. */
+	async retire(): Promise<void> {
 		this.#retired = true;
-		this.#over = over;
 		this.#sessions.drain();
 		this.#refusing.drain();
-		this.#lookWhetherOver();
+		await this.empty();
+		this.#server.close();
 	}
 
 	/** Connections that are idle are closed, and the others with their last response. */
@@ -190,7 +188,7 @@ export class Listener implements Doorkeeper {
 	async empty(): Promise<void> {
 		if (this.#open === 0) return;
 		await new Promise<void>((resolve) => {
-			this.#whenEmpty = resolve;
+			this.#whenEmpty.push(resolve);
 		});
 	}
 
@@ -259,13 +257,6 @@ export class Listener implements Doorkeeper {
 			}
 			this.#identified(socket, header.source ?? address);
 		});
-	}
-
-	#lookWhetherOver(): void {
-		if (!this.#retired || this.#open > 0) return;
-		this.#server.close();
-		this.#over?.();
-		this.#over = undefined;
 	}
 
 	#identified(socket: Socket, address: string): void {

@@ -163,14 +163,14 @@ export class Listeners {
 
 	#retire(listener: Listener): void {
 		this.#retired.add(listener);
-		listener.retire(() => this.#retired.delete(listener));
+		void listener.retire().then(() => this.#retired.delete(listener));
 	}
 
 	/** No new connections; those that are open are closed after their next response. */
 	retire(): void {
 		for (const { door, listener } of this.#entrances) {
 			door.close();
-			listener.retire();
+			void listener.retire();
 		}
 	}
 

@@ -46,9 +46,9 @@ async function listening(
 		listener.close();
 		listener.destroy();
 	});
-	const retire = (over?: () => void) => {
+	const retire = () => {
 		door.close();
-		listener.retire(over);
+		return listener.retire();
 	};
 	return { retire, port };
 }
@@ -61,7 +61,7 @@ test('connections that are open when a listener is retired are served, and close
 	const silent = await RawClient.open(t, port);
 	// An answer to somebody who came later: the silent one was accepted.
 	await ask(port);
-	const over = new Promise<void>((resolve) => retire(resolve));
+	const over = retire();
 	for (const client of [idle, silent]) client.send(GET);
 	assert.match(await idle.all(), /served.*\r\nConnection: close\r\n.*served$/s);
 	assert.match(await silent.all(), /\r\nConnection: close\r\n.*served$/s);
